@@ -1,0 +1,127 @@
+r"""The operation: x~ = lambda x + (1 - lambda) x[partner], and the same for labels.
+
+One implementation for NumPy arrays and torch tensors. Nothing is changed in place; `out=` reuses a buffer.
+
+Source: Zhang, Cisse, Dauphin and Lopez-Paz (2018), equation 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mixtheory.domain import DomainError, check_count, check_lambda, check_same_length, check_simplex
+from mixtheory.mixing import Law, symmetric
+from mixtheory.pairing import check_sharing, lambdas, partners
+
+__all__ = ["Mixed", "blend", "mix", "mixup", "soft_labels"]
+
+
+class Mixed(NamedTuple):
+    """A mixed batch: x (n, ...), y (n, classes) or None, lam (n,), partner (n,)."""
+
+    x: Any
+    y: Any
+    lam: Any
+    partner: Any
+
+
+def blend(lam: Any, first: Any, second: Any) -> Any:
+    """lambda first + (1 - lambda) second, for numbers, arrays and SymPy expressions: the definition of mixing."""
+    return lam * first + (1 - lam) * second
+
+
+def mix(x: Any, partner: Any, lam: Any, *, out: Any = None) -> Any:
+    """Mix each row of x with its partner's row; shape and dtype of x are kept.
+
+    Args:
+        x: (n, ...) floating-point array or tensor.
+        partner: (n,) integer indices.
+        lam: scalar or (n,) weights of a row itself, in [0, 1].
+        out: optional buffer like x, reused for the result; must not be x itself.
+
+    Raises:
+        DomainError: weights outside [0, 1], mismatched lengths, integer x, out that is x or of another shape.
+    """
+    torch = _torch_if_tensor(x)
+    if not (torch.is_floating_point(x) if torch else np.issubdtype(x.dtype, np.floating)):
+        raise DomainError(f"x.dtype = {x.dtype}: mixing needs a floating-point array; convert images first")
+    check_same_length(x=x, partner=partner)
+    check_lambda(lam)
+    weights = torch.as_tensor(lam, dtype=x.dtype, device=x.device) if torch else np.asarray(lam, dtype=x.dtype)
+    if weights.ndim:
+        check_same_length(x=x, lam=weights)
+        weights = weights.reshape((-1,) + (1,) * (x.ndim - 1))
+    if out is None:
+        return blend(weights, x, x[partner])
+    if out is x or (out.shape, out.dtype) != (x.shape, x.dtype) or _overlap(x, out, torch):
+        raise DomainError(f"out of shape {tuple(out.shape)} and dtype {out.dtype}: must be another buffer like x "
+                          f"({tuple(x.shape)}, {x.dtype}); in place, partners would be mixed twice")
+    if torch:
+        torch.index_select(x, 0, torch.as_tensor(partner, device=x.device), out=out)
+        return torch.lerp(out, x, weights, out=out)
+    np.take(x, partner, axis=0, out=out, mode="clip" if out.flags.c_contiguous else "raise")
+    out *= 1 - weights
+    out += weights * x
+    return out
+
+
+def soft_labels(y: Any, classes: int, *, like: Any = None) -> Any:
+    """One-hot rows (n, classes) from integer labels (n,); `like` gives dtype and device (default float64).
+
+    Raises:
+        DomainError: labels that are not integers in 0 .. classes - 1.
+    """
+    check_count(classes, "classes", least=1)
+    torch = _torch_if_tensor(y)
+    integral = not torch.is_floating_point(y) if torch else np.issubdtype(y.dtype, np.integer)
+    if y.ndim != 1 or not integral or (len(y) and (int(y.min()) < 0 or int(y.max()) >= classes)):
+        raise DomainError(f"y of shape {tuple(y.shape)} and dtype {y.dtype}: labels must be integers "
+                          f"in 0 .. {classes - 1}, one an example")
+    if torch:
+        eye = torch.eye(classes, dtype=like.dtype if like is not None else torch.float64, device=y.device)
+        return eye[y.long()]
+    return np.eye(classes, dtype=like.dtype if like is not None else np.float64)[y]
+
+
+def mixup(x: Any, y: Any = None, *, alpha: float | Law, rng: Any, pairing: str = "permutation",
+          sharing: str = "batch", out: Any = None) -> Mixed:
+    """Mix a batch and its labels with the same partners and the same lambda.
+
+    Args:
+        x: (n, ...) floating-point array or tensor, n >= 2.
+        y: None, or soft labels (n, classes) on the simplex (`soft_labels` makes them from integers).
+        alpha: parameter of Beta(alpha, alpha), in [0, inf], or any `Law`.
+        rng: numpy.random.Generator, or torch.Generator on the device of x.
+        pairing: who meets whom, see `mixtheory.pairing`; `sharing`: how lambda is shared.
+        out: optional buffer like x.
+
+    Returns:
+        `Mixed(x, y, lam, partner)`; x and y keep their dtypes.
+
+    Raises:
+        DomainError: alpha < 0 or NaN, n < 2, odd n with flip, labels off the simplex, mismatched shapes.
+    """
+    check_sharing(pairing, sharing)
+    law = alpha if isinstance(alpha, Law) else symmetric(alpha)
+    if y is not None:
+        check_same_length(x=x, y=y)
+        check_simplex(y)
+    partner = partners(pairing, len(x), rng=rng)
+    lam = lambdas(law, len(x), sharing=sharing, rng=rng, pairing=pairing)
+    return Mixed(mix(x, partner, lam, out=out), None if y is None else mix(y, partner, lam), lam, partner)
+
+
+def _overlap(x: Any, out: Any, torch: Any) -> bool:
+    return x.data_ptr() == out.data_ptr() if torch else np.may_share_memory(x, out)
+
+
+def _torch_if_tensor(x: Any) -> Any:
+    """The torch module if x is a tensor, else None: torch is never imported for NumPy data."""
+    if isinstance(x, np.ndarray):
+        return None
+    if type(x).__module__.partition(".")[0] != "torch":
+        raise DomainError(f"x of type {type(x).__name__}: must be a NumPy array or a torch tensor")
+    import torch
+    return torch
