@@ -1,0 +1,75 @@
+# Two commands matter: `make book` and `make test`. Both work on a bare machine with make and Python 3.11 or newer.
+# One environment serves both: .venv, made on first use from pyproject.toml and constraints.txt.
+
+PYTHON ?= python3
+PORT ?= 8000
+# make test TESTS=tests/test_mixing.py runs a part of the suite, on the book as it is.
+TESTS ?= tests
+# make verify ARGS="covariance.population --fresh"
+ARGS ?=
+NAMES ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SITE := _build/html
+
+# The environment is usable if it was made here (a moved checkout is not) and by the asked-for Python.
+VERSION := import sys; print(*sys.version_info[:2])
+USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '$(VERSION)')" ] \
+	&& grep -qsF "$(CURDIR)/$(BIN)/python" $(BIN)/pip
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book test verify data serve lint env clean distclean FORCE
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+# A strict build that failed leaves no parsed pages behind: read from the cache, they would not warn again.
+book: $(STAMP) verify  ## check every claim and build the book, warnings as errors, into _build/html
+	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/.doctrees; exit 1; }
+
+test: $(STAMP) $(if $(filter tests,$(TESTS)),book)  ## build the book if it is not up to date, then run the test suite
+	$(BIN)/python -m pytest -n 2 $(TESTS)
+
+verify: $(STAMP)  ## check the claims; what has not changed is read from the evidence store
+	$(BIN)/mixtheory verify $(ARGS)
+
+data: $(STAMP)  ## fetch and check data sets: make data NAMES="mnist cifar10"
+	$(BIN)/mixtheory data $(NAMES)
+
+serve:  ## show the built book in a browser
+	@[ -f $(SITE)/index.html ] || { echo "There is no book yet: run make book first."; exit 1; }
+	@case "$$(uname)$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" in Linux) ;; *) \
+		(sleep 1; $(PYTHON) -m webbrowser "http://127.0.0.1:$(PORT)/" >/dev/null 2>&1) & esac; \
+	exec $(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
+
+# ruff does not read MyST notebooks and would say that all is well: jupytext hands it their cells.
+# Not asked of a page: a docstring, imports first, an expression that is used (the last line of a cell is shown).
+lint: $(STAMP)  ## style of package, tests and the book's cells; spelling
+	$(BIN)/ruff check mixtheory tests
+	grep -rl '^kernelspec:' --include='*.md' --exclude-dir=.venv --exclude-dir=_build . | sort | xargs -r $(BIN)/jupytext --quiet \
+		--pipe-fmt py:percent --check "$(BIN)/ruff check --quiet --config pyproject.toml --ignore D,E402,B018,T20 {}"
+	$(BIN)/codespell
+
+env: $(STAMP)  ## make or refresh the environment only
+
+clean:  ## remove the built book, the evidence store and caches
+	rm -rf _build build *.egg-info .hypothesis .pytest_cache .ruff_cache
+	find mixtheory tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## remove the environment too
+	rm -rf $(VENV)
+
+ifeq ($(filter-out help serve clean distclean,$(or $(MAKECMDGOALS),help)),)
+else ifneq ($(shell $(USABLE) && echo usable),usable)
+$(STAMP): FORCE
+endif
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"mixtheory needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": make ... PYTHON=python3.12")'
+	@$(USABLE) || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
