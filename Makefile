@@ -54,6 +54,7 @@ lint: $(STAMP)  ## style of package, tests and the book's cells; spelling
 	$(BIN)/codespell
 
 env: $(STAMP)  ## make or refresh the environment only
+	@echo '$(VENV) is up to date.'
 
 clean:  ## remove the built book, the evidence store and caches
 	rm -rf _build build *.egg-info .hypothesis .pytest_cache .ruff_cache
