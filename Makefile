@@ -13,6 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SITE := _build/html
+UNFINISHED := _build/.unfinished
 
 # The environment is usable if it was made here (a moved checkout is not) and by the asked-for Python.
 VERSION := import sys; print(*sys.version_info[:2])
@@ -26,9 +27,13 @@ USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-# A strict build that failed leaves no parsed pages behind: read from the cache, they would not warn again.
+# Sphinx does not repeat the warnings of pages it has already parsed: after a build that failed or was interrupted
+# the parsed pages are dropped, or the next build would pass.
 book: $(STAMP) verify  ## check every claim and build the book, warnings as errors, into _build/html
-	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/.doctrees; exit 1; }
+	@[ ! -e $(UNFINISHED) ] || rm -rf _build/.doctrees
+	@mkdir -p _build && touch $(UNFINISHED)
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@rm $(UNFINISHED)
 
 test: $(STAMP) $(if $(filter tests,$(TESTS)),book)  ## build the book if it is not up to date, then run the test suite
 	$(BIN)/python -m pytest -n 2 $(TESTS)
