@@ -1,10 +1,10 @@
 """What the book needs from Sphinx beyond Jupyter Book.
 
-* Pages ask no other host for anything: MathJax and its fonts are copied from an installed package, Thebe is removed.
-* ``{claim}`covariance.population` `` links to the place where the claim stands. An unknown id is a warning, and so is
-  a claim of the registry that stands nowhere on its chapter's page: a strict build fails on both.
-* No page survives a change in the package: its bytes are hashed, and when the hash is new every page is executed and
-  read again.
+* Pages ask no other host for anything: MathJax and its fonts come from an installed package, Thebe is out.
+* ``{claim}`covariance.population` `` links to the place where the claim stands. An unknown id is a warning,
+  and so is a claim of the registry that stands nowhere on its chapter's page: a strict build fails on both.
+* No page survives a change in the package: its bytes are hashed, and when the hash is new every page is
+  executed and read again.
 * Notebooks that are not in the cache are executed in parallel before they are read.
 """
 
@@ -32,7 +32,7 @@ PACKAGE = Path(__file__).parent
 LOGGER = logging.getLogger(__name__)
 
 
-# --- no page survives a change in the package --------------------------------------------------------------------
+# --- no page survives a change in the package ---------------------------------------------------------------
 
 
 def package_hash(package: Path = PACKAGE, records: Path | None = None) -> str:
@@ -59,18 +59,18 @@ def drop_stale_cache(app: Sphinx) -> None:
 
 
 def reread_stale_pages(app: Sphinx, env: BuildEnvironment, *_: Any) -> set[str]:
-    """Every page, when another version of the package made them. The hash is pickled with the pages it belongs to."""
+    """Every page, when another version of the package made them; their hash is pickled with them."""
     if getattr(env, "mixtheory_hash", None) == app.mixtheory_hash:
         return set()
     env.mixtheory_hash = app.mixtheory_hash
     return set(env.found_docs)
 
 
-# --- notebooks in parallel ---------------------------------------------------------------------------------------
+# --- notebooks in parallel ----------------------------------------------------------------------------------
 
 
 def execute_ahead(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
-    """Execute the notebooks that the cache does not hold. One that fails is left to the reader, which reports it."""
+    """Execute the notebooks that the cache does not hold; the reader reports one that fails."""
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
     from jupyter_cache.executors.utils import single_nb_execution
@@ -112,7 +112,7 @@ def execute_ahead(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> No
         del os.environ["OMP_NUM_THREADS"]
 
 
-# --- claims ------------------------------------------------------------------------------------------------------
+# --- claims -------------------------------------------------------------------------------------------------
 
 
 def registry() -> dict[str, Any]:
@@ -129,8 +129,9 @@ def home(claim: str) -> str:
 
 
 def note_claims(app: Sphinx, doctree: nodes.document) -> None:
-    """Remember the ids on a page, those in the HTML of its outputs among them, and whether that HTML holds formulas."""
-    docname, raw = app.env.docname, "\n".join(node.astext() for node in doctree.findall(nodes.raw))
+    """Remember the ids on a page, also those in the HTML of its outputs, and whether that has formulas."""
+    docname = app.env.docname
+    raw = "\n".join(node.astext() for node in doctree.findall(nodes.raw))
     ids = {name for node in doctree.findall(nodes.Element) for name in node["ids"]}
     ids |= set(re.findall(r"""\bid=["']([^"']+)["']""", raw))
     app.env.metadata[docname]["claims"] = sorted(name for name in ids if "." in name)
@@ -138,8 +139,10 @@ def note_claims(app: Sphinx, doctree: nodes.document) -> None:
         app.env.get_domain("math").data["has_equations"][docname] = True
 
 
-def link_claim(app: Sphinx, env: BuildEnvironment, node: nodes.Element, content: nodes.Element) -> nodes.Node | None:
-    """The link behind ``{claim}``; None, hence a warning, for a claim that is not in the registry or has no page."""
+def link_claim(
+    app: Sphinx, env: BuildEnvironment, node: nodes.Element, content: nodes.Element
+) -> nodes.Node | None:
+    """The link behind ``{claim}``; None, hence a warning, for a claim that is unknown or has no page."""
     claim = node["reftarget"]
     if node["reftype"] != "claim" or claim not in registry() or home(claim) not in env.found_docs:
         return None
@@ -154,26 +157,27 @@ def check_claims(app: Sphinx, env: BuildEnvironment) -> None:
             LOGGER.warning("claim %s has no place on its page", claim, location=home(claim), type="claim")
 
 
-# --- offline -----------------------------------------------------------------------------------------------------
+# --- offline ------------------------------------------------------------------------------------------------
 
 
-def trim_page(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document) -> None:
-    """Take Thebe out and write down which version of the package made the page."""
-    for kind in ("script_files", "css_files"):
-        context[kind] = [asset for asset in context[kind] if "thebe" not in _text(asset).lower()]
+def disconnect_thebe(app: Sphinx, *_: Any) -> None:
+    """Jupyter Book loads Thebe, its script and its server's address even where nobody asked for live code."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
+
+
+def trim_page(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Take out the last of Thebe and write down which version of the package made the page."""
+    context["css_files"] = [sheet for sheet in context["css_files"] if "thebe" not in str(sheet)]
     context["metatags"] = (context.get("metatags") or "") + (
         f'<meta name="generator" content="mixtheory {__version__}">\n'
         f'<meta name="mixtheory-hash" content="{app.mixtheory_hash}">\n')
 
 
-def _text(asset: Any) -> str:
-    return f"{getattr(asset, 'filename', asset) or ''} {getattr(asset, 'attributes', {}).get('body', '')}"
-
-
 def tidy_static(app: Sphinx, exception: Exception | None) -> None:
-    """Bring MathJax (one file, its fonts, the TeX extensions that it loads when a formula asks for one); drop the rest.
+    """Bring MathJax: one file, its fonts, the TeX extensions that it loads on demand. Drop what is unused.
 
-    The theme draws its icons twice, with a web font and with a script that is larger than everything else on a page.
+    The theme draws its icons twice, with a web font and with a script larger than all else on a page.
     """
     if exception is not None or app.builder.format != "html":
         return
@@ -182,16 +186,15 @@ def tidy_static(app: Sphinx, exception: Exception | None) -> None:
     for part in ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions"):
         target = static / "mathjax" / part
         copy_asset(str(source / part), str(target.parent if target.suffix else target))
-    for thebe in static.glob("sphinx-thebe.*"):
-        thebe.unlink()
     for script in static.glob("vendor/fontawesome/*/js/all.min.js"):
         script.write_text("/* the icons come from the web font */\n")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect everything; priorities put us after MyST-NB, which makes its configuration, and after the theme."""
+    """Connect everything; late where we need the configuration of MyST-NB or the scripts of a theme."""
     app.config.mathjax_path = "mathjax/tex-chtml.js"
     app.add_role("claim", XRefRole(warn_dangling=True))
+    app.connect("config-inited", disconnect_thebe)
     app.connect("builder-inited", drop_stale_cache, priority=900)
     app.connect("env-get-outdated", reread_stale_pages)
     app.connect("env-before-read-docs", execute_ahead)

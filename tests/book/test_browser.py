@@ -1,0 +1,169 @@
+"""Every page of the book in a real browser: light, dark, and as wide as a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.book.browser import DESKTOP, PHONE, pages, settle
+
+# Formulas that were not typeset or hold an error, and TeX that a reader would see raw.
+MATH = r"""() => {
+    const wrong = [], all = [...document.querySelectorAll('article .math')];
+    for (const node of all.filter(n => !n.querySelector('mjx-container') && n.textContent.trim()))
+        wrong.push('formula not typeset: ' + node.textContent.trim().slice(0, 60));
+    for (const node of document.querySelectorAll('mjx-merror, [data-mjx-error]'))
+        wrong.push('TeX error: ' + (node.getAttribute('data-mjx-error') || node.textContent).slice(0, 80));
+    const walk = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const node = walk.currentNode;
+        if (!node.parentElement.closest('pre, code, script, style, mjx-container, math') &&
+            /\\\(|\\\[|\$\$|\\begin\{/.test(node.textContent))
+            wrong.push('raw TeX: ' + node.textContent.trim().slice(0, 60));
+    }
+    if (all.length && !document.querySelector('mjx-container')) wrong.push('no formula was typeset');
+    return wrong;
+}"""
+
+# Cells that were executed and show nothing, figures that say nothing to those who do not see them.
+OUTPUTS = r"""() => {
+    const wrong = [];
+    for (const cell of document.querySelectorAll('div.cell')) {
+        if (/tag_(hide-cell|hide-output|remove-)/.test(cell.className)) continue;
+        if (!cell.querySelector('.cell_input')) continue;
+        const out = cell.querySelector('.cell_output');
+        if (!out || !(out.textContent.trim() || out.querySelector('img, svg, canvas')))
+            wrong.push('cell without output: ' + cell.textContent.trim().slice(0, 60));
+    }
+    for (const image of document.querySelectorAll('img'))
+        if (!image.hasAttribute('alt') || (image.closest('article') && !image.alt.trim()))
+            wrong.push('image without alt text: ' + image.src);
+    for (const image of document.querySelectorAll('img'))
+        if (image.complete && !image.naturalWidth) wrong.push('image does not load: ' + image.src);
+    for (const svg of document.querySelectorAll('figure svg'))
+        if (!svg.getAttribute('aria-label') && !svg.querySelector('title'))
+            wrong.push('figure without a text alternative: ' + svg.outerHTML.slice(0, 80));
+    return wrong;
+}"""
+
+# Our own elements against what is behind them; WCAG asks for 4.5 : 1.
+CONTRAST = r"""() => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+    const rgba = colour => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        return canvas.getImageData(0, 0, 1, 1).data;
+    };
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .03928 ? v / 12.92 :
+        ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+    const behind = node => {
+        for (let up = node; up; up = up.parentElement) {
+            const colour = rgba(getComputedStyle(up).backgroundColor);
+            if (colour[3] > 250) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const wrong = [], ours = 'article :is(.mt-status, .mt-tag, .mt-claim-id, .mt-claim p, dd, dt,' +
+        ' .mt-reason, figcaption, .mt-table :is(td, th, caption), figure.mt-figure svg text)';
+    for (const node of document.querySelectorAll(ours)) {
+        if (!node.textContent.trim() || !node.getClientRects().length) continue;
+        const style = getComputedStyle(node);
+        const paint = node instanceof SVGElement ? style.fill : style.color;
+        const [a, b] = [light(rgba(paint)), light(behind(node))].sort((x, y) => y - x);
+        const ratio = (a + .05) / (b + .05);
+        const what = `${node.tagName}.${node.getAttribute('class')} ${node.textContent.trim().slice(0, 30)}`;
+        if (ratio < 4.5) wrong.push(`contrast ${ratio.toFixed(1)}: ${what}`);
+    }
+    return [...new Set(wrong)].slice(0, 8);
+}"""
+
+# What makes a page wider than its window.
+OVERFLOW = r"""() => {
+    const wide = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= wide) return [];
+    const held = node => {
+        for (let up = node.parentElement; up; up = up.parentElement)
+            if (getComputedStyle(up).overflowX !== 'visible') return true;
+        return false;
+    };
+    const guilty = [...document.querySelectorAll('main *')].filter(
+        node => node.getBoundingClientRect().right > wide + 1 && !held(node)).slice(0, 3);
+    return [`${document.documentElement.scrollWidth} px on a screen of ${wide}: ` +
+            guilty.map(n => n.outerHTML.slice(0, 80)).join(' | ')];
+}"""
+
+
+def listen(page: Any, address: str) -> list[str]:
+    """What a page does that it should not, from now on."""
+    heard: list[str] = []
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((address, "data:", "blob:", "about:")):
+            heard.append(f"asks another host: {request.url}")
+
+    page.on("request", asked)
+    page.on("requestfailed", lambda request: heard.append(f"failed: {request.url}"))
+    page.on("response", lambda got: heard.append(f"{got.status}: {got.url}") if got.status >= 400 else None)
+    page.on("console", lambda line: heard.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on("pageerror", lambda error: heard.append(f"script error: {error}"))
+    return heard
+
+
+def problems(page: Any, url: str) -> list[str]:
+    """Everything that is wrong with one page."""
+    heard = listen(page, "/".join(url.split("/")[:3]))
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(color_scheme="light")
+    page.goto(url)
+    settle(page)
+    found = page.evaluate(MATH) + page.evaluate(OUTPUTS)
+    for viewport in (DESKTOP, PHONE):
+        page.set_viewport_size(viewport)
+        found += page.evaluate(OVERFLOW)
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+            found += [f"{scheme}, {viewport['width']} px: {line}" for line in page.evaluate(CONTRAST)]
+    return heard + found
+
+
+@pytest.fixture
+def page(browser: Any) -> Any:
+    opened = browser.new_page()
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page(page: Any, address: str, name: str) -> None:
+    assert problems(page, f"{address}/{name}.html") == []
+
+
+def test_search_finds_a_page_offline(page: Any, address: str) -> None:
+    heard = listen(page, address)
+    page.goto(f"{address}/search.html?q=mixup")
+    page.wait_for_selector("#search-results li a")
+    assert heard == []
+
+
+BAD = r"""<html data-theme="light"><body><main><article><p>Raw \(x\) and <img src="nowhere.png"></p>
+<div class="cell"><div class="cell_input">1</div></div><div style="width: 2000px">wide</div>
+<figure class="mt-figure"><svg><text fill="#ddd" y="20">pale</text></svg></figure></article></main>
+<script>
+  matchMedia('(prefers-color-scheme: dark)').onchange = event =>
+      document.documentElement.dataset.theme = event.matches ? 'dark' : 'light';
+  fetch('https://example.invalid/').catch(() => 0);
+  undefinedFunction();
+</script></body></html>"""
+
+
+def test_each_kind_of_problem_is_found(page: Any, address: str) -> None:
+    page.route(f"{address}/bad.html", lambda route: route.fulfill(body=BAD, content_type="text/html"))
+    page.route("https://example.invalid/", lambda route: route.abort())
+    found = "\n".join(problems(page, f"{address}/bad.html"))
+    kinds = ("asks another host", "failed: https://example.invalid", "404: ", "console: ", "script error: ",
+             "raw TeX", "cell without output", "without alt text", "does not load", "text alternative",
+             "px on a screen", "contrast 1.")
+    assert [kind for kind in kinds if kind not in found] == []
