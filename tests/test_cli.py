@@ -1,0 +1,350 @@
+"""The command line: what it prints, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from mixtheory import cli, paths
+from mixtheory.evidence import Claim, Derivation, predicts
+from mixtheory.evidence import account as account_module
+from mixtheory.evidence import claim as claim_module
+from mixtheory.evidence import record as record_module
+from mixtheory.evidence.account import Account
+from mixtheory.evidence.record import Measurement, Record
+from mixtheory.training import data
+
+P = sp.Symbol("p", positive=True)
+
+
+def chance(p):
+    """Of heads."""
+    return p * 1
+
+
+def toss(size, *, rng, p):
+    return (rng.random(size) < p).astype(float)
+
+
+def fake(name, **changes):
+    fields = {"title": "A coin", "statement": r"\Pr = p", "assumptions": ("the coin has no memory",),
+              "fails_when": "it lands on its edge", "predict": chance, "cases": ({"p": 0.3},),
+              "derive": lambda: Derivation("p", P * (1 + P) - P**2, {"p": P}).equals(chance(P), "algebra"),
+              "exact": lambda p: 1 - (1 - p), "simulate": toss, "resolution": 0.1,
+              "wrong": {"doubled": predicts(lambda p: 2 * p)}}
+    return Claim(id=name, **{**fields, **changes})
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch, tmp_path):
+    """No claims but those made here, no store but this one."""
+    monkeypatch.setattr(claim_module, "_REGISTRY", {})
+    monkeypatch.setattr(account_module, "_REGISTRY", {})
+    monkeypatch.setattr(cli, "_register", lambda: None)
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(paths, "RECORDS", None)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; its code, standard output and standard error."""
+    def command(*words):
+        code = cli.main([str(w) for w in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+    return command
+
+
+# --- verify -------------------------------------------------------------------------------------------------
+
+def test_sound_claims_pass(run):
+    fake("fake.one")
+    fake("fake.two", derive=lambda: Derivation("p", P, {"p": P}).appeal(chance(P), "as is", claim="fake.one"))
+    code, out, err = run("verify", "--jobs", 1)
+    assert code == 0
+    assert "2 of 2 claims stand, seed 0" in out
+    assert [line.split()[:2] for line in out.splitlines()[2:4]] == [["fake.one", "ok"], ["fake.two", "ok"]]
+    assert err == ""
+
+
+def test_any_problem_fails_and_is_told(run):
+    fake("fake.good")
+    fake("fake.bad", exact=lambda p: p + 0.01)
+    code, out, _ = run("verify", "--jobs", 1)
+    assert code == 1
+    assert "fake.bad: exact: error" in out
+    assert "1 of 2 claims stand" in out
+    assert run("verify", "fake.good", "--jobs", 1)[0] == 0
+    code, out, _ = run("verify", "--quiet", "--jobs", 1)
+    assert code == 1
+    assert all(line.startswith("fake.bad: ") for line in out.splitlines())
+
+
+def test_a_basis_that_does_not_exist_fails(run):
+    start = Derivation("p", P, {"p": P})
+    fake("fake.one", derive=lambda: start.appeal(chance(P), "so", claim="fake.nowhere"))
+    code, out, _ = run("verify", "--jobs", 1)
+    assert code == 1
+    assert "fake.nowhere, which is not registered" in out
+
+
+def test_an_unknown_claim_is_refused(run):
+    fake("fake.one")
+    code, out, err = run("verify", "fake.one", "fake.typo")
+    assert (code, out) == (2, "")
+    assert "no such claim: fake.typo" in err
+    assert err.count("\n") == 1
+
+
+def test_what_is_stored_is_read_and_fresh_computes_again(run):
+    calls = []
+
+    def counted(size, *, rng, p):
+        calls.append(size)
+        return toss(size, rng=rng, p=p)
+
+    fake("fake.one", simulate=counted)
+    run("verify", "--jobs", 1)
+    first = len(calls)
+    run("verify", "--jobs", 1)
+    assert len(calls) == first > 0
+    run("verify", "--jobs", 1, "--fresh")
+    assert len(calls) == 2 * first
+    run("verify", "--jobs", 1, "--seed", 5)
+    assert len(calls) > 2 * first
+
+
+def test_the_seed_changes_the_draws(run):
+    fake("fake.one")
+    outputs = [run("verify", "--jobs", 1, "--seed", seed)[1].splitlines()[2] for seed in (0, 0, 1)]
+    stored = [json.loads((paths.BUILD / "evidence" / f"fake.one.{s}.json").read_text()) for s in (0, 1)]
+    assert outputs[0] == outputs[1]
+    means = [e["evidence"]["monte_carlo"]["estimates"][0]["mean"] for e in stored]
+    assert means[0] != means[1]
+
+
+@pytest.mark.parametrize("words", ["verify --seed -1", "verify --seed x", "verify --jobs 0", "unheard", "",
+                                   "train fake --scale huge"])
+def test_arguments_out_of_range_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words.split())
+    assert end.value.code == 2
+    assert "usage: mixtheory" in capsys.readouterr().err
+
+
+def test_explain_tells_the_story(run):
+    fake("fake.base")
+    fake("fake.one", wrong={"doubled": predicts(lambda p: 2 * p), "the same": predicts(lambda p: p + 0)},
+         derive=lambda: Derivation(r"\Pr", P + P**2 - P**2, {"p": P}).equals(P, "algebra")
+         .appeal(chance(P), "see there", claim="fake.base"))
+    Account(id="said", says="Coins are fair.", chapter="fake", refuted_by=("fake.one",), corrected="No.")
+    code, out, _ = run("verify", "--explain", "fake.one", "--jobs", 1)
+    assert code == 1
+    for part in (r"\Pr = p", "assumes: the coin has no memory", "fails when: it lands on its edge",
+                 "identity, broken", "1 of 2 steps certified", "[certified] algebra",
+                 "[appeal, by fake.base] see there", "exact route: worst error", "Monte Carlo: worst entry",
+                 "mutants: 1 of 2 rejected", "doubled: rejected (monte carlo", "the same: SURVIVES (exact",
+                 "CPU: not run yet", "GPU: not run yet", "rests on: fake.base", "carries: no other claim",
+                 "bears on: Coins are fair.", "PROBLEM mutant 'the same' survives"):
+        assert part in out, part
+    code, out, _ = run("verify", "--explain", "fake.base", "--jobs", 1)
+    assert code == 0
+    assert "identity, proved" in out
+    assert "carries: fake.one" in out
+
+
+def test_explain_wants_a_name(run):
+    fake("fake.one")
+    code, out, err = run("verify", "--explain")
+    assert (code, out) == (2, "")
+    assert "name the claim" in err
+
+
+def test_progress_is_for_terminals(run, monkeypatch):
+    fake("fake.one")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(cli.time, "perf_counter", lambda: float(next(clock)))
+    assert "checking claims: 1 of 1 fake.one" in run("verify", "--jobs", 1)[2]
+    assert run("verify", "--jobs", 1, "--quiet")[2] == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert run("verify", "--jobs", 1)[2] == ""
+
+
+def test_an_interruption_ends_with_130(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    fake("fake.one")
+    monkeypatch.setattr(cli, "evidence_for", interrupted)
+    code, _, err = run("verify")
+    assert code == 130
+    assert err.count("\n") == 1
+
+
+def test_a_reader_who_leaves_causes_no_traceback():
+    script = "import sys; from mixtheory import cli; sys.exit(cli.main(['data', 'digits']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+# --- ledger -------------------------------------------------------------------------------------------------
+
+def test_the_ledger_shows_every_claim(run):
+    fake("fake.one")
+    fake("fake.two", derive=None, kind="numerical")
+    Account(id="said", says="Coins are fair.", chapter="fake", refuted_by=("fake.one",), corrected="No.")
+    Account(id="open", says="Coins are round.", chapter="fake")
+    run("verify", "--jobs", 1)
+    code, out, _ = run("ledger")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines()[2:4]] == [["fake.one", "identity", "proved"],
+                                                                   ["fake.two", "numerical", "checked"]]
+    assert out.count("not run yet") == 4
+    assert "2 claims: 1 proved, 1 checked" in out
+    assert "1 of 2 statements decided; 1 false, 1 undecided" in out
+
+
+def test_the_ledger_as_json_is_json(run):
+    fake("fake.one")
+    code, out, err = run("ledger", "--json")
+    assert (code, err) == (0, "")
+    assert [row["id"] for row in json.loads(out)] == ["fake.one"]
+
+
+def test_a_damaged_record_is_one_clear_line(run):
+    fake("fake.one")
+    (paths.BUILD / "runs").mkdir(parents=True)
+    (paths.BUILD / "runs" / "broken.json").write_text("{")
+    for command in ("ledger", "verify"):
+        code, out, err = run(command)
+        assert (code, out) == (2, "")
+        assert "broken.json: not a complete record" in err
+        assert err.count("\n") == 1
+
+
+# --- data ---------------------------------------------------------------------------------------------------
+
+def test_data_lists_all_and_fetches_none(run, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *_, **__: pytest.fail("nothing was asked for"))
+    monkeypatch.setattr(data, "at_hand", lambda name: False)
+    code, out, _ = run("data")
+    assert code == 0
+    assert [line.partition(":")[0] for line in out.splitlines()] == list(data.NAMES)
+
+
+def test_data_fetches_what_is_named(run, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(data, "at_hand", lambda name: name in fetched)
+    monkeypatch.setattr(data, "load", lambda name, **_: fetched.append(name))
+    monkeypatch.setattr(data, "describe", lambda name: f"{name}: described")
+    assert run("data", "mnist", "digits") == (0, "mnist: described\ndigits: described\n", "")
+    assert fetched == ["mnist", "digits"]
+
+
+def test_data_describes_digits(run):
+    code, out, _ = run("data", "digits")
+    assert code == 0
+    assert out.startswith("digits: ")
+    assert "verified" in out
+
+
+def test_an_unknown_data_set_is_refused(run):
+    code, out, err = run("data", "no_such_data")
+    assert (code, out) == (2, "")
+    assert "no_such_data" in err
+    assert err.count("\n") == 1
+
+
+# --- train --------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def experiments(monkeypatch):
+    """A stand-in for mixtheory.training.experiments; `mean` is what the next run measures."""
+    fakes = types.ModuleType("mixtheory.training.experiments")
+    fakes.mean, fakes.asked = 0.0, []
+
+    def run(experiment, *, dataset, scale, device, progress):
+        fakes.asked.append((experiment, dataset, scale, device))
+        progress("half way")
+        values = (fakes.mean - 0.1, fakes.mean + 0.1) * 8
+        measured = Measurement("factor", "fake.one", {"alpha": 1.0}, values, 0.0, 0.2)
+        return Record(experiment, dataset, scale, device, ("fake.one",), {}, tuple(range(16)), (measured,),
+                      {"device_name": "a machine"}, "now", 1.0, "2020-01-01")
+
+    fakes.run = run
+    monkeypatch.setitem(sys.modules, "mixtheory.training.experiments", fakes)
+    monkeypatch.setattr("mixtheory.training.experiments", fakes, raising=False)
+    monkeypatch.setattr(record_module, "experiment_source", lambda experiment: "now")
+    return fakes
+
+
+def test_train_keeps_a_record_that_the_ledger_shows(run, experiments):
+    code, out, err = run("train", "covariance")
+    assert (code, err) == (0, "")
+    assert experiments.asked == [("covariance", "digits", "quick", "cpu")]
+    assert "agrees" in out
+    path = paths.BUILD / "runs" / "covariance.digits.quick.cpu.json"
+    assert str(path) in out
+    assert Record.load(path).measurements[0].mean == pytest.approx(0)
+    fake("fake.one")
+    assert "agrees (a machine)" in run("ledger")[1]
+
+
+def test_a_run_that_disagrees_fails_and_is_kept(run, experiments):
+    experiments.mean = 3.0
+    code, out, _ = run("train", "covariance", "--dataset", "mnist")
+    assert code == 1
+    assert "disagrees" in out
+    fake("fake.one")
+    code, out, _ = run("verify", "--jobs", 1)
+    assert code == 1
+    assert "run covariance.mnist.quick.cpu disagrees" in out
+
+
+def test_a_full_record_goes_to_the_book_or_where_it_is_told(run, experiments, monkeypatch, tmp_path):
+    code, _, err = run("train", "covariance", "--scale", "full")
+    assert code == 2
+    assert "--out" in err
+    assert experiments.asked == []          # refused before an hour of work
+    monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
+    assert run("train", "covariance", "--scale", "full", "--device", "cuda")[0] == 0
+    assert [p.name for p in paths.RECORDS.iterdir()] == ["covariance.digits.full.cuda.json"]
+    assert run("train", "covariance", "--out", tmp_path / "here")[0] == 0
+    assert len(list((tmp_path / "here").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(run, experiments, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run("train", "covariance", "--out", tmp_path / "file")
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+# --- the real thing -----------------------------------------------------------------------------------------
+
+def test_the_command_registers_the_theory():
+    script = ("from mixtheory import cli; from mixtheory.evidence import claims\n"
+              "from mixtheory.evidence.account import accounts\n"
+              "cli._register(); assert 'covariance.population' in claims() and 'tamer_data' in accounts()")
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_print_is_for_the_command_line_only(checkout: Path):
+    import ast
+
+    for path in (checkout / "mixtheory").rglob("*.py"):
+        called = {n.func.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
+                  and isinstance(n.func, ast.Name)}
+        assert "print" not in called or path.name == "cli.py", path
