@@ -3,11 +3,12 @@ r"""The laws of the mixing weight lambda: moments, expectations, samples.
 A law is an immutable object. `symmetric(alpha)` gives Beta(alpha, alpha) together with its two limits, which are
 laws of their own: alpha = 0 puts half the mass on each of 0 and 1 (no mixing), alpha = inf puts all of it on 1/2.
 
-Source: DLMF 5.12 (Beta integral), 8.17 (incomplete Beta), 18.3 (Jacobi weight).
+Source: DLMF 5.12 (Beta integral), 8.17 (incomplete Beta), 18.9 (Jacobi recurrence); Golub and Welsch (1969).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from scipy import special
+from scipy.linalg import eigh_tridiagonal
 
-from mixtheory.domain import DomainError, check_alpha, check_positive, is_symbolic
+from mixtheory.domain import DomainError, check_alpha, check_count, check_lambda, check_positive, is_symbolic
 
 __all__ = ["Atoms", "Beta", "Folded", "Law", "elementary", "symmetric"]
 
-MAX_NODES_SMALL_ALPHA = 64     # SciPy's rule loses digits beyond this when a parameter is below 0.3
+CONCENTRATED = 20.0                      # beyond this a + b the density has a narrow peak, and a kinked rule is
+PEAK = (1.5, 4.0, 9.0, 25.0, 60.0)       # split at these distances from the mean too (in standard deviations)
 
 
 class Law:
@@ -55,14 +58,17 @@ class Atoms(Law):
     def moment(self, k: Any, m: Any) -> float:
         return sum(w * p**k * (1 - p)**m for p, w in zip(self.points, self.weights, strict=True))
 
+    def quadrature(self, *, kinks: Sequence[float] = (), nodes: int = 48) -> tuple[np.ndarray, np.ndarray]:
+        """The points and weights themselves: exact for every integrand."""
+        return np.array(self.points, dtype=float), np.array(self.weights, dtype=float)
+
     def expect(self, h: Callable[[np.ndarray], Any], *, kinks: Sequence[float] = (), nodes: int = 48) -> Any:
-        return np.tensordot(np.array(self.weights), np.asarray(h(np.array(self.points, dtype=float))), axes=1)
+        return _average(h, np.array(self.points, dtype=float), np.array(self.weights))
 
     def sample(self, size: int | tuple[int, ...], *, rng: Any, dtype: Any = None) -> Any:
         if isinstance(rng, np.random.Generator):
             return rng.choice(np.array(self.points), size=size, p=self.weights).astype(dtype or np.float64)
-        torch = _torch_of(rng)
-        shape = (size,) if isinstance(size, int) else tuple(size)
+        torch, shape = _torch_of(rng), _shape(size)
         u = torch.rand(shape, generator=rng, device=rng.device, dtype=torch.float64)
         edges = torch.tensor(np.cumsum(self.weights)[:-1], device=rng.device, dtype=torch.float64)
         points = torch.tensor(self.points, device=rng.device, dtype=torch.float64)
@@ -85,11 +91,14 @@ class Beta(Law):
         check_positive(self.b, "b")
 
     def moment(self, k: Any, m: Any) -> Any:
-        """E[lambda^k (1 - lambda)^m] = B(a + k, b + m) / B(a, b), for k > -a and m > -b."""
+        """E[lambda^k (1 - lambda)^m] = B(a + k, b + m) / B(a, b), for k > -a and m > -b.
+
+        Rising factorials for counts k and m, Gamma functions otherwise.
+        """
         a, b = self.a, self.b
         if _is_count(k) and _is_count(m):
             return _rising(a, int(k)) * _rising(b, int(m)) / _rising(a + b, int(k) + int(m))
-        if is_symbolic(a, b, k, m):
+        if any(isinstance(value, sp.Basic) for value in (a, b, k, m)):
             ratio = sp.gamma(a + k) * sp.gamma(b + m) / sp.gamma(a + b + k + m)
             return ratio * sp.gamma(a + b) / (sp.gamma(a) * sp.gamma(b))
         if not (np.all(np.asarray(k) > -a) and np.all(np.asarray(m) > -b)):
@@ -98,12 +107,19 @@ class Beta(Law):
 
     def log_moment(self, k: Any = 0, m: Any = 0) -> Any:
         """E[lambda^k (1 - lambda)^m ln lambda] in nats, by digamma (quadrature is poor here for small a)."""
-        digamma = sp.digamma if is_symbolic(self.a, self.b, k, m) else special.digamma
+        symbolic = any(isinstance(value, sp.Basic) for value in (self.a, self.b, k, m))
+        digamma = (lambda x: sp.polygamma(0, x)) if symbolic else special.digamma
         return self.moment(k, m) * (digamma(self.a + k) - digamma(self.a + self.b + k + m))
 
     def partial_moment(self, k: Any, m: Any, low: Any = 0.0, high: Any = 1.0) -> Any:
         """E[lambda^k (1 - lambda)^m ; low <= lambda <= high] by the regularised incomplete Beta function."""
         a, b = self.a + k, self.b + m
+        if any(isinstance(value, sp.Basic) for value in (a, b, low, high)):
+            return self.moment(k, m) * sp.betainc_regularized(a, b, low, high)
+        check_lambda(low, "low")
+        check_lambda(high, "high")
+        if np.any(np.asarray(low) > np.asarray(high)):
+            raise DomainError(f"(low, high) = ({low}, {high}): must be in increasing order")
         return self.moment(k, m) * (special.betainc(a, b, high) - special.betainc(a, b, low))
 
     def quadrature(self, *, kinks: Sequence[float] = (), nodes: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -112,37 +128,39 @@ class Beta(Law):
         An end piece carries its own endpoint singularity as Jacobi weight; the rest of the density is smooth there.
         """
         a, b = float(self.a), float(self.b)
-        if min(a, b) < 0.3 and nodes > MAX_NODES_SMALL_ALPHA:
-            raise DomainError(f"nodes = {nodes}: with a or b below 0.3 use at most {MAX_NODES_SMALL_ALPHA} nodes and "
-                              "declare kinks to split the interval")
-        inner = sorted({float(k) for k in kinks if 0 < float(k) < 1})
-        edges = [0.0, *inner, 1.0]
-        points, weights = [], []
+        check_count(nodes, "nodes", least=1)
+        if len(kinks):
+            check_lambda(np.asarray(kinks, dtype=float), "kinks")
+        inner = {float(k) for k in kinks if 0 < float(k) < 1}
+        if inner and a + b > CONCENTRATED:
+            mean, sd = a / (a + b), np.sqrt(a * b / (a + b + 1)) / (a + b)
+            inner |= {p for z in PEAK for p in (mean - z * sd, mean + z * sd) if 0 < p < 1}
+        edges = [0.0, *sorted(inner), 1.0]
+        points, weights, logs = [], [], []
         for low, high in zip(edges[:-1], edges[1:], strict=True):
-            left, right = (a - 1 if low == 0 else 0.0), (b - 1 if high == 1 else 0.0)
-            t, w = special.roots_jacobi(nodes, right, left)
-            half = (high - low) / 2
-            x = low + half * (1 + t)
-            y = (1 - high) + half * (1 - t)                         # 1 - x without cancellation
-            w = w * half ** (1 + left + right)
-            w = w * (x ** (a - 1) if low > 0 else 1.0) * (y ** (b - 1) if high < 1 else 1.0)
+            p = a if low == 0 and (not inner or a <= CONCENTRATED) else 1.0     # this piece carries
+            q = b if high == 1 and (not inner or b <= CONCENTRATED) else 1.0    # x^(p-1) y^(q-1), y = 1 - x
+            t, w = _gauss_jacobi(int(nodes), p, q)
+            length = high - low
+            x, y = low + length * (1 + t) / 2, (1 - high) + length * (1 - t) / 2
+            mass = (p + q - 1) * np.log(length) + special.betaln(p, q)
+            logs.append(mass + special.xlogy(a - p, x) + special.xlogy(b - q, y))
             points.append(x)
             weights.append(w)
-        total = np.concatenate(weights)
-        return np.concatenate(points), total / (total.sum() if not inner else np.exp(special.betaln(a, b)))
+        log = np.concatenate(logs)
+        total = np.concatenate(weights) * np.exp(log - log.max())
+        return np.concatenate(points), total / total.sum()
 
     def expect(self, h: Callable[[np.ndarray], Any], *, kinks: Sequence[float] = (), nodes: int = 48) -> Any:
         """E[h(lambda)] by Gauss-Jacobi quadrature; split at the `kinks` of h (or where it turns very steep)."""
-        x, w = self.quadrature(kinks=kinks, nodes=nodes)
-        return np.tensordot(w, np.asarray(h(x)), axes=1)
+        return _average(h, *self.quadrature(kinks=kinks, nodes=nodes))
 
     def sample(self, size: int | tuple[int, ...], *, rng: Any, dtype: Any = None) -> Any:
         """Draws in float64, then cast: float32 draws of a small alpha pile up at the smallest normal number."""
         a, b = float(self.a), float(self.b)
         if isinstance(rng, np.random.Generator):
             return rng.beta(a, b, size=size).astype(dtype or np.float64, copy=False)
-        torch = _torch_of(rng)
-        shape = (size,) if isinstance(size, int) else tuple(size)
+        torch, shape = _torch_of(rng), _shape(size)
         parameters = torch.tensor([a, b], dtype=torch.float64, device=rng.device).expand(*shape, 2)
         return torch._sample_dirichlet(parameters, generator=rng)[..., 0].to(dtype or torch.float64)
 
@@ -174,6 +192,8 @@ def symmetric(alpha: float) -> Law:
     """Beta(alpha, alpha), or its limit law at alpha = 0 (lambda is 0 or 1) and at alpha = inf (lambda = 1/2)."""
     check_alpha(alpha)
     if not is_symbolic(alpha):
+        if np.ndim(alpha):
+            raise DomainError(f"alpha of shape {np.shape(alpha)}: a law has one alpha")
         if alpha == 0:
             return Atoms((0.0, 1.0), (0.5, 0.5))
         if np.isinf(alpha):
@@ -187,12 +207,8 @@ def elementary(formula: Callable[..., Any]) -> Callable[..., Any]:
     The wrapped function accepts a float, an array or a SymPy expression. At alpha = 0 and alpha = inf numbers get
     the limit of the same formula, taken by SymPy.
     """
-    import functools
-
-    @functools.cache
     def limit(at: Any) -> float:
-        alpha = sp.Symbol("alpha", positive=True)
-        return float(sp.limit(formula(alpha), alpha, at))
+        return _limit(sp.sympify(formula(_ALPHA)), at)
 
     @functools.wraps(formula)
     def total(alpha: Any) -> Any:
@@ -209,6 +225,48 @@ def elementary(formula: Callable[..., Any]) -> Callable[..., Any]:
         return result if values.ndim else float(result)
 
     return total
+
+
+_ALPHA = sp.Symbol("alpha", positive=True)
+
+
+@functools.cache
+def _limit(expression: sp.Expr, at: Any) -> float:
+    return float(sp.limit(expression, _ALPHA, at))
+
+
+@functools.lru_cache(maxsize=1024)
+def _gauss_jacobi(nodes: int, p: float, q: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes in (-1, 1) and weights (they sum to 1) for the weight (1 + t)^(p - 1) (1 - t)^(q - 1), p, q > 0.
+
+    Eigenvalues of the symmetric tridiagonal matrix of the recurrence (Golub and Welsch 1969): accurate to
+    rounding for every number of nodes, for tiny and for huge p and q.
+    """
+    k = np.arange(1, nodes, dtype=float)
+    c = 2 * k + p + q - 2
+    diagonal = np.concatenate([[(p - q) / (p + q)], (p - q) * (p + q - 2) / (c * (c + 2))])
+    square = 4 * p * q / ((p + q) ** 2 * (p + q + 1)) * np.ones(nodes - 1)      # k = 1: p + q = 1 would give 0/0
+    k, c = k[1:], c[1:]
+    square[1:] = 4 * k * (k + p - 1) * (k + q - 1) * (k + p + q - 2) / (c**2 * (c**2 - 1))
+    t, vectors = eigh_tridiagonal(diagonal, np.sqrt(square))
+    weights = vectors[0] ** 2
+    for array in (t, weights):
+        array.setflags(write=False)
+    return t, weights / weights.sum()
+
+
+def _average(h: Callable[[np.ndarray], Any], points: np.ndarray, weights: np.ndarray) -> Any:
+    """Sum of weights h(points); h must be vectorised and defined there."""
+    values = np.asarray(h(points))
+    if values.shape[:1] != points.shape:
+        raise DomainError(f"h of {len(points)} weights has shape {values.shape}: it must be vectorised over them")
+    if np.isnan(values).any():
+        raise DomainError("h: is NaN at some mixing weight; it must be defined on all of the law's support")
+    return np.tensordot(weights, values, axes=1)
+
+
+def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (int(size),) if np.ndim(size) == 0 else tuple(size)
 
 
 def _rising(x: Any, k: int) -> Any:

@@ -18,7 +18,7 @@ import sympy as sp
 from mixtheory.domain import DomainError
 from mixtheory.mixing import Beta
 
-__all__ = ["Mean", "MomentLaw", "beta", "centred", "distinct_mean", "expect", "gaussian", "scalar",
+__all__ = ["DistinctMean", "Mean", "MomentLaw", "beta", "centred", "distinct_mean", "expect", "gaussian", "scalar",
            "without_replacement"]
 
 
@@ -145,6 +145,34 @@ def distinct_mean(size: int, n: Any, unrestricted: Callable[[list[list[int]]], A
         sign = sp.prod([(-1) ** (len(b) - 1) * sp.factorial(len(b) - 1) for b in blocks])
         total += sign * unrestricted(blocks)
     return sp.factor(sp.expand(total) / sp.expand(sp.ff(n, size)))
+
+
+class DistinctMean(sp.Expr):
+    """A mean over distinct members as it stands on the page: printed as TeX, computed by `doit` (`distinct_mean`)."""
+
+    definition: tuple[Any, ...]
+
+    def __new__(cls, tex: str, size: int, n: Any, unrestricted: Callable[[list[list[int]]], Any]) -> DistinctMean:
+        mean = super().__new__(cls, sp.Symbol(tex))
+        mean.definition = (size, n, unrestricted)
+        return mean
+
+    @property
+    def func(self) -> Callable[[Any], DistinctMean]:
+        return lambda symbol: DistinctMean(symbol.name, *self.definition)
+
+    @property
+    def free_symbols(self) -> set[sp.Symbol]:
+        return set()
+
+    def doit(self, **hints: Any) -> sp.Expr:
+        return distinct_mean(*self.definition)
+
+    def _latex(self, printer: Any) -> str:
+        return self.args[0].name
+
+    def _eval_is_commutative(self) -> bool:
+        return True
 
 
 def without_replacement(powers: Sequence[int], n: Any, power_sums: Callable[[int], Any]) -> sp.Expr:

@@ -1,5 +1,5 @@
 """One file per chapter: each derives, predicts, simulates and lists its claims. Importing this registers them."""
 
-from mixtheory.theory import covariance, mixing_moments
+from mixtheory.theory import mixing_moments, covariance, covariance_batch, accounts  # isort: skip  (chapter order)
 
-__all__ = ["covariance", "mixing_moments"]
+__all__ = ["accounts", "covariance", "covariance_batch", "mixing_moments"]
