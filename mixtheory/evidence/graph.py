@@ -8,7 +8,7 @@ from html import escape
 
 __all__ = ["Node", "draw", "layers"]
 
-TALL, ROW, GAP = 36, 48, 72          # of a box, from row to row, between columns; pixels
+TALL, ROW, PASSING, GAP = 36, 48, 14, 64     # pixels: box, its row, an edge passing by, between columns
 MARKER = ('<defs><marker id="mt-graph-tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
           'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>')
 STYLE = """
@@ -44,15 +44,25 @@ def layers(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, 
     return depth
 
 
-def columns(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """The nodes by layer; in each, near the mean height of those that lead to them."""
-    depth = layers(nodes, edges)
-    result: list[list[str]] = []
+def routes(depth: dict[str, int], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Each edge as a chain that meets every layer on its way; places in between have names of their own."""
+    return [[a, *(f"{a} > {b} {level}" for level in range(depth[a] + 1, depth[b])), b] for a, b in edges]
+
+
+def columns(depth: dict[str, int], chains: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Nodes and places of passing edges by layer; in each, near the mean height of those that lead there."""
+    levels = dict(depth)
+    levels |= {n: depth[chain[0]] + i for chain in chains for i, n in enumerate(chain) if n not in depth}
+    before: dict[str, list[str]] = {n: [] for n in levels}
+    for chain in chains:
+        for a, b in zip(chain, chain[1:], strict=False):
+            before[b].append(a)
     height: dict[str, float] = {}
-    for level in range(max(depth.values(), default=-1) + 1):
-        column = [n for n in nodes if depth[n] == level]
-        before = {n: [height[a] for a, b in edges if b == n and a in height] for n in column}
-        column.sort(key=lambda n, before=before: sum(before[n]) / max(1, len(before[n])))
+    result = []
+    for level in range(max(levels.values(), default=-1) + 1):
+        column = [n for n in levels if levels[n] == level]
+        mean = {n: sum(height.get(a, 0.5) for a in before[n]) / max(1, len(before[n])) for n in column}
+        column.sort(key=mean.__getitem__)
         height |= {n: (i + 1) / (len(column) + 1) for i, n in enumerate(column)}
         result.append(column)
     return result
@@ -71,16 +81,26 @@ def draw(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, label: str,
     Text and edges take `currentColor`, boxes the page's background; a narrow screen scrolls sideways.
     """
     ends = {n for edge in edges for n in edge}
-    grid = columns([n.id for n in nodes if n.id in ends], edges)
+    depth = layers([n.id for n in nodes if n.id in ends], edges)
+    chains = routes(depth, edges)
+    grid = columns(depth, chains)
     alone = [n.id for n in nodes if n.id not in ends]
-    width = 7 * max((len(n.text) for n in nodes), default=0) + 40
-    rows, across = max(map(len, grid), default=0), max(len(grid), 3)
-    place = {n: (x * (width + GAP), (i + (rows - len(column)) / 2) * ROW)
-             for x, column in enumerate(grid) for i, n in enumerate(column)}
-    place |= {n: (i % across * (width + GAP), (rows + i // across) * ROW + 24) for i, n in enumerate(alone)}
+    width = 7 * max((len(n.text) for n in nodes), default=0) + 22
+    share = {n: ROW if n in depth else PASSING for column in grid for n in column}
+    tallest = max((sum(share[n] for n in column) for column in grid), default=0)
+    place: dict[str, tuple[float, float]] = {}
+    for x, column in enumerate(grid):
+        y = (tallest - sum(share[n] for n in column)) / 2
+        for n in column:
+            place[n] = (x * (width + GAP), y)
+            y += share[n]
+    across = max(len(grid), 3)
+    place |= {n: (i % across * (width + GAP), tallest + i // across * ROW + 24)
+              for i, n in enumerate(alone)}
     right = max((x for x, _ in place.values()), default=0) + width + 4
     bottom = max((y for _, y in place.values()), default=0) + TALL + 4
-    body = [_edge(place[a], place[b], width) for a, b in edges] + [_box(n, place[n.id], width) for n in nodes]
+    body = [_edge([place[n] for n in chain], width) for chain in chains]
+    body += [_box(n, place[n.id], width) for n in nodes]
     keys = "".join(f'<span class="mt-graph-key" style="border-color: {colour}">{escape(name)}</span>'
                    for name, colour in legend)
     return (f'<div class="mt-graph"><style>{STYLE}</style><p>{keys}</p>'
@@ -89,11 +109,17 @@ def draw(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, label: str,
             f'width="{right:.0f}" height="{bottom:.0f}">{MARKER}{"".join(body)}</svg></div></div>')
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float], width: float) -> str:
-    x0, y0, x1, y1 = start[0] + width, start[1] + TALL / 2, end[0], end[1] + TALL / 2
-    bend = max(30.0, (x1 - x0) / 2)
-    return (f'<path class="mt-graph-edge" marker-end="url(#mt-graph-tip)" d="M{x0:.0f} {y0:.1f}'
-            f'C{x0 + bend:.0f} {y0:.1f} {x1 - bend:.0f} {y1:.1f} {x1:.0f} {y1:.1f}"/>')
+def _edge(chain: Sequence[tuple[float, float]], width: float) -> str:
+    """From the right of the first box, straight through each place between, to the left of the last box."""
+    middle = [PASSING / 2 if 0 < i < len(chain) - 1 else TALL / 2 for i in range(len(chain))]
+    heights = [y + m for (_, y), m in zip(chain, middle, strict=True)]
+    path = f"M{chain[0][0] + width:.0f} {heights[0]:.1f}"
+    for i in range(1, len(chain)):
+        x0, y0, x1, y1 = chain[i - 1][0] + width, heights[i - 1], chain[i][0], heights[i]
+        bend = max(30.0, (x1 - x0) / 2)
+        path += f"C{x0 + bend:.0f} {y0:.1f} {x1 - bend:.0f} {y1:.1f} {x1:.0f} {y1:.1f}"
+        path += f"h{width}" if i < len(chain) - 1 else ""
+    return f'<path class="mt-graph-edge" marker-end="url(#mt-graph-tip)" d="{path}"/>'
 
 
 def _box(node: Node, at: tuple[float, float], width: float) -> str:

@@ -71,6 +71,10 @@ def test_a_mutant_refutes_only_if_every_route_rejects_it(mutants, expected):
     assert verdict(one, found(*mutants), PROVED) == expected
 
 
+def test_a_claim_without_evidence_decides_nothing():
+    assert verdict(account(supported_by=("fake.one",)), {}, PROVED) == "undecided"
+
+
 def test_deciding_claims_are_named_once():
     one = account(supported_by=("a.b",), refuted_by=(("c.d", "m"), "a.b", "c.d"))
     assert one.deciding == ("a.b", "c.d")

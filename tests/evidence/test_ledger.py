@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -113,6 +114,12 @@ def test_a_surviving_mutant_is_counted():
     assert row.mutants["exact"] == (1, 2)
 
 
+def test_a_mutant_that_one_route_lets_pass_is_not_killed():
+    rows = [{"name": "m", "route": "exact", "killed": True}, {"name": "m", "route": "derivation", "killed": False}]
+    row = ledger_of(one=evidence(mutants=rows))["one"]
+    assert (row.killed, row.tried, row.mutants) == (0, 1, {"derivation": (0, 1), "exact": (1, 1)})
+
+
 # --- the lattice --------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("found", "status", "derivation"), [
@@ -203,6 +210,14 @@ def test_a_run_agrees_if_all_its_measurements_do(monkeypatch, means, agrees, sta
     assert (row.status, other.status, other.runs) == (status, "proved", ())
 
 
+def test_a_run_speaks_for_each_claim_by_itself_and_for_what_rests_on_it(monkeypatch):
+    for name in ("fake.base", "fake.other", "fake.top"):
+        fake(name)
+    found = {"fake.base": evidence(), "fake.other": evidence(), "fake.top": evidence(1, 2, ["fake.base"])}
+    rows = ledger.rows(found, [record(monkeypatch, base=[5.0], other=[0.0])])
+    assert [row.status for row in rows] == ["broken", "proved", "argued"]
+
+
 def test_runs_are_shown_by_device(monkeypatch):
     fake("fake.one")
     runs = [record(monkeypatch, one=[0.0]), record(monkeypatch, one=[0.2]),
@@ -279,6 +294,17 @@ def test_the_drawing_is_whole():
         assert all(x + w <= p or p + r <= x or y + h <= q or q + t <= y for p, q, r, t in boxes[:i])
     place = dict(zip(nodes, boxes, strict=True))
     assert all(place[a][0] + place[a][2] < place[b][0] for a, b in edges)
+
+
+def test_a_long_edge_passes_between_the_boxes():
+    rows = ledger_of(base=evidence(), left=evidence(2, 2, ["fake.base"]), right=evidence(2, 2, ["fake.left"]),
+                     top=evidence(2, 2, ["fake.base", "fake.right"]))
+    drawn = ledger.graph_svg(list(rows.values()))
+    found = re.findall(r' y="([^"]+)" width="\d+" height="(\d+)"', drawn)
+    boxes = [(float(y), float(y) + float(h)) for y, h in found]
+    passing = [float(y) for y in re.findall(r" ([\d.]+)h\d+", drawn)]
+    assert (len(boxes), len(passing)) == (4, 2)
+    assert not [(y, box) for y in passing for box in boxes[1:3] if box[0] <= y <= box[1]]
 
 
 def test_what_is_drawn_is_escaped():
