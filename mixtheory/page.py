@@ -1,0 +1,287 @@
+"""What the cells of a chapter call: claims, derivations, evidence, runs and verdicts as they stand on a page.
+
+Every function returns an object that a notebook shows; none of them types a number.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sympy as sp
+
+import mixtheory.theory  # noqa: F401  importing it registers the claims
+from mixtheory import paths
+from mixtheory.domain import DomainError
+from mixtheory.evidence import Claim, Evidence, claims
+from mixtheory.evidence import ledger as ledgers
+from mixtheory.evidence.account import Account, accounts, coverage, verdict
+from mixtheory.evidence.record import Record, RecordError
+from mixtheory.plotting import tex_to_html
+
+__all__ = ["account", "claim", "derivation", "evidence", "ledger", "ledger_graph", "quick_run", "records_of", "runs",
+           "scientific", "table", "theorem", "trial", "trial_summary"]
+
+ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
+VERDICT_TONE = {"holds": "mt-good", "false": "mt-bad"}
+
+
+class Html:
+    """A piece of a page as HTML."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+class Markdown:
+    """A piece of a page as MyST Markdown."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+# ---- claims ------------------------------------------------------------------------------------------------------
+
+def theorem(name: str) -> Markdown:
+    """The statement as a numbered theorem that carries the claim's id, with its assumptions."""
+    c = _claim(name)
+    given = "; ".join(c.assumptions)
+    lines = [f":::{{prf:theorem}} {c.title}", f":label: {name}", "", *([f"Assume: {given}.", ""] if given else []),
+             "$$", c.statement, "$$", ""]
+    if c.fails_when:
+        text = ID.sub(lambda m: f"{{claim}}`{m[0]}`" if m[0] in claims() else m[0], c.fails_when)
+        lines += [f"It fails when {text}.", ""]
+    return Markdown("\n".join([*lines, ":::", ""]))
+
+
+def claim(name: str) -> Html:
+    """A card with the statement; its derivation and its evidence open on a click. It carries the claim's id."""
+    c = _claim(name)
+    row, found = _row(name)
+    given = f"<dt>given</dt><dd>{_words('; '.join(c.assumptions))}</dd>" if c.assumptions else ""
+    fails = f"<dt>fails when</dt><dd>{_words(c.fails_when)}</dd>" if c.fails_when else ""
+    proof = f"<details><summary>Derivation</summary>{derivation(name).text}</details>" if c.derive else ""
+    return Html(
+        f'<div class="mt-claim" id="{name}"><div class="mt-claim-head"><span class="mt-claim-title">{c.title}</span> '
+        f'{_chips(row)}<code class="mt-claim-id">{name}</code></div>'
+        f'<div class="mt-statement"><span class="math">\\[{html.escape(c.statement, quote=False)}\\]</span></div>'
+        f"<dl>{given}{fails}</dl>{proof}"
+        f"<details><summary>How it was checked</summary>{_evidence_table(c, row, found)}</details></div>")
+
+
+def derivation(name: str) -> Html:
+    """The derivation step by step, each with its reason and whether SymPy certified it or it is an appeal."""
+    c = _claim(name)
+    if c.derive is None:
+        raise DomainError(f"name = {name!r}: this claim has no derivation, its kind is {c.kind}")
+    d = c.derive()
+    first = (f'<li><div class="mt-eq"><span class="math">\\({_tex(d.name)} = {_tex(d.start)}\\)</span></div>'
+             '<div class="mt-reason">definition</div></li>')
+    steps = "".join(
+        f'<li><div class="mt-eq"><span class="math">\\(= {_tex(s.right)}\\)</span></div>'
+        f'<div class="mt-reason">{tex_to_html(s.reason)}{_by(s.claim)} '
+        f'<span class="mt-tag">{"appeal" if s.appeal else "certified"}</span></div></li>' for s in d.steps)
+    return Html(f'<ol class="mt-derivation">{first}{steps}</ol>')
+
+
+def evidence(name: str) -> Html:
+    """What was run against a claim and what it found, as a table."""
+    row, found = _row(name)
+    return Html(f'<div class="mt-run">{_chips(row)}<code class="mt-claim-id">{name}</code>'
+                f"{_evidence_table(_claim(name), row, found)}</div>")
+
+
+def _evidence_table(c: Claim, row: ledgers.Row, found: Evidence) -> str:
+    lines: list[tuple[str, str]] = []
+    if row.total:
+        lines.append(("Derivation", f"{row.certified} of {row.total} steps certified by SymPy"))
+    if found.exact:
+        limit, error = scientific(found.exact["tolerance"]), scientific(found.exact["error"])
+        text = f"largest error {error} (limit {limit}) in {found.exact['cases']} cases"
+        if "orders" in found.exact:
+            fitted = ", ".join(f"{o:.2f}" for o in found.exact["orders"])
+            text = f"error vanishes with fitted order {fitted} (claimed {found.exact['claimed_order']:g})"
+        lines.append(("Exact route", text))
+    if found.monte_carlo:
+        mc = found.monte_carlo
+        lines.append(("Monte Carlo", f"worst entry {mc['z']:.1f} standard errors off (limit {mc['limit']:.1f}), "
+                      f"{scientific(mc['n'])} draws; it would see an error of {100 * mc['sees']:.2g} % of the scale "
+                      f"(asked: {100 * mc['resolution']:.2g} %)"))
+    for wrong in c.wrong:
+        marks = [f"{m['route']} {'rejects' if m['killed'] else 'misses'}" for m in found.mutants if m["name"] == wrong]
+        lines.append((f"Mutant: {wrong}", ", ".join(marks)))
+    lines += [("Training, CPU", row.observed("cpu")), ("Training, GPU", row.observed("cuda"))] if c.experiment else []
+    lines += [("Problem", p) for p in row.problems]
+    lines += [("Source", "; ".join(c.references))] if c.references else []
+    body = "".join(f"<tr><th scope='row'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in lines)
+    return f'<div class="mt-table"><table>{body}</table></div>'
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------
+
+def quick_run(experiment: str, dataset: str = "digits") -> Record:
+    """The quick CPU run of an experiment: the stored one while its code has not changed, else made now."""
+    path = paths.BUILD / "runs" / f"{experiment}.{dataset}.quick.cpu.json"
+    try:
+        record = Record.load(path)
+        if not record.stale:
+            return record
+    except (OSError, RecordError):
+        pass
+    from mixtheory.training import experiments
+    record = experiments.run(experiment, dataset=dataset, scale="quick", device="cpu")
+    record.save(paths.BUILD / "runs")
+    return record
+
+
+def records_of(experiment: str) -> list[Record]:
+    """All records of an experiment: the quick one first, then the committed ones."""
+    return [r for r in ledgers.records() if r.experiment == experiment]
+
+
+def runs(experiment: str) -> Html:
+    """Every run of an experiment with what it found; the GPU has a line of its own even if it never ran."""
+    rows = []
+    for r in records_of(experiment):
+        verdicts = [m.verdict for m in r.measurements]
+        words = ", ".join(f"{verdicts.count(v)} {v}" for v in ("agrees", "inconclusive", "disagrees") if v in verdicts)
+        rows.append((r.dataset, r.scale, r.environment["device_name"], len(r.seeds),
+                     f"{words} of {len(verdicts)}" + (" (stale: the code has changed since)" if r.stale else ""),
+                     f"{r.wall_seconds:.0f} s"))
+    if not any(r.device == "cuda" for r in records_of(experiment)):
+        rows.append(("", "full", "GPU", "", ledgers.NOT_RUN, ""))
+    return table(("data", "scale", "device", "replicas", "measurements", "time"), rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Html:
+    """A table of texts and numbers; TeX between dollar signs; numbers (float, int) are set to the right."""
+    def cell(value: Any) -> str:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f'<td class="mt-num">{text}</td>' if number else f"<td>{tex_to_html(text)}</td>"
+    body = "".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)
+    top = "".join(f"<th scope='col'>{tex_to_html(h)}</th>" for h in head)
+    title = f"<caption>{tex_to_html(caption)}</caption>" if caption else ""
+    return Html(f'<div class="mt-table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+# ---- the account and the ledger ----------------------------------------------------------------------------------
+
+def account(chapter: str) -> Html:
+    """What the popular account says on the matter of a chapter, and what is true."""
+    return Html("".join(_account_card(a) for a in accounts().values() if a.chapter == chapter))
+
+
+def trial() -> Html:
+    """Every statement of the popular account with its verdict, by chapter."""
+    known, statuses = _all_evidence()
+    rows = []
+    for a in accounts().values():
+        word = verdict(a, known, statuses)
+        tone = VERDICT_TONE.get(word, "")
+        deciding = " ".join(_link(c) for c in a.deciding if c in claims()) or f"chapter to come: {a.chapter}"
+        corrected = tex_to_html(a.corrected) if word != "undecided" else ""
+        rows.append(f'<tr id="account-{a.id}"><td>{tex_to_html(a.says)}</td><td class="{tone}">{word}</td>'
+                    f"<td>{corrected}</td><td>{deciding}</td></tr>")
+    return Html('<div class="mt-table"><table><thead><tr><th scope="col">What is said</th><th scope="col">Verdict</th>'
+                '<th scope="col">What is true</th><th scope="col">Decided by</th></tr></thead>'
+                f"<tbody>{''.join(rows)}</tbody></table></div>")
+
+
+def trial_summary() -> dict[str, int]:
+    """How many statements hold, hold under conditions, are false, are undecided; and their total."""
+    known, statuses = _all_evidence()
+    words = [verdict(a, known, statuses) for a in accounts().values()]
+    counts = {w: words.count(w) for w in ("holds", "holds under conditions", "false", "undecided")}
+    decided, total = coverage(known, statuses)
+    return {**counts, "decided": decided, "total": total}
+
+
+def ledger(chapter: str | None = None) -> Html:
+    """The rows of a chapter, or of the whole book."""
+    rows = [r for r in _ledger() if chapter is None or r.chapter == chapter]
+    body = "".join("<tr>" + f"<td>{_link(r.id)}</td>" + f"<td>{r.kind}</td><td>{_status(r.status)}</td>"
+                   + "".join(f"<td>{html.escape(c)}</td>" for c in r.cells()[3:]) + "</tr>" for r in rows)
+    head = "".join(f"<th scope='col'>{c}</th>" for c in ledgers.COLUMNS)
+    return Html(f'<div class="mt-table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def ledger_graph() -> Html:
+    """What rests on what, every node a link to its place."""
+    return Html(ledgers.graph_svg(_ledger()))
+
+
+def _account_card(a: Account) -> str:
+    known, statuses = _all_evidence()
+    word = verdict(a, known, statuses)
+    links = " ".join(_link(c) for c in a.deciding if c in claims())
+    truth = f"<dt>what is true</dt><dd>{tex_to_html(a.corrected)}</dd>" if a.corrected and word != "undecided" else ""
+    by = f"<dt>decided by</dt><dd>{links}</dd>" if links else ""
+    return (f'<div class="mt-account"><dl><dt>it is said</dt><dd>{tex_to_html(a.says)}</dd>'
+            f'<dt>verdict</dt><dd class="{VERDICT_TONE.get(word, "")}">{word}</dd>{truth}{by}</dl></div>')
+
+
+# ---- pieces ------------------------------------------------------------------------------------------------------
+
+def scientific(value: float) -> str:
+    """A number in a few characters: 0.05, 1.2 x 10^-15, 3 million draws as 3.0 x 10^6."""
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:.3g}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def _claim(name: str) -> Claim:
+    if name not in claims():
+        raise DomainError(f"name = {name!r}: no such claim is registered")
+    return claims()[name]
+
+
+def _row(name: str) -> tuple[ledgers.Row, Evidence]:
+    found = ledgers.with_basis([name])
+    return next(r for r in ledgers.rows(found, ledgers.records()) if r.id == name), found[name]
+
+
+def _ledger() -> list[ledgers.Row]:
+    return ledgers.rows(ledgers.with_basis(list(claims())), ledgers.records())
+
+
+def _all_evidence() -> tuple[dict[str, Evidence], dict[str, str]]:
+    known = ledgers.with_basis(list(claims()))
+    return known, ledgers.statuses(ledgers.rows(known, ledgers.records()))
+
+
+def _chips(row: ledgers.Row) -> str:
+    return f'<span class="mt-chips">{_status(row.status)} <span class="mt-tag">{row.kind}</span></span> '
+
+
+def _status(word: str) -> str:
+    return f'<span class="mt-status mt-{word}">{word}</span>'
+
+
+def _link(name: str) -> str:
+    return f'<a class="mt-claim-ref" href="{_claim(name).chapter}.html#{name}"><code>{name}</code></a>'
+
+
+def _by(name: str | None) -> str:
+    return f" ({_link(name)})" if name else ""
+
+
+def _tex(expression: Any) -> str:
+    text = expression if isinstance(expression, str) else sp.latex(expression)
+    return html.escape(text, quote=False)
+
+
+def _words(text: str) -> str:
+    """Plain words with TeX; ids of claims become links."""
+    return ID.sub(lambda m: _link(m[0]) if m[0] in claims() else m[0], tex_to_html(text))
