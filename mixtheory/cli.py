@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import os
+import signal
 import sys
 import textwrap
 import time
@@ -32,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 if all is well, 1 if a check failed, 2 if the request cannot be met."""
     options = parser().parse_args(argv)
     try:
-        code = options.command(options)
+        with _interruptible():
+            code = options.command(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:             # the reader went away, as `head` does: Python must not flush again
@@ -229,6 +233,25 @@ def _train(options: argparse.Namespace) -> int:
 
 
 # --- small things -------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the worker processes too, and at once; what they have finished is stored."""
+    here = os.getpid()
+
+    def stop(*_: object) -> None:
+        if os.getpid() != here:             # a worker: it has nothing to say
+            os._exit(INTERRUPTED)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
 
 class _Progress:
     """One line on a terminal, rewritten; nothing elsewhere, and nothing in the first second."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -187,6 +190,39 @@ def test_an_interruption_ends_with_130(run, monkeypatch):
     code, _, err = run("verify")
     assert code == 130
     assert err.count("\n") == 1
+
+
+SLOW = """
+import pathlib, time
+from mixtheory.evidence import Claim
+
+def crawl(p):
+    pathlib.Path("begun").touch()
+    time.sleep(600)
+
+for i in range(5):
+    Claim(id=f"slow.claim{i}", title="Slow", statement="p", predict=crawl, cases=({"p": 1},), exact=crawl)
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interruption_ends_the_workers_too(tmp_path, jobs):
+    (tmp_path / "slow_claims.py").write_text(SLOW)
+    script = ("import sys, slow_claims; from mixtheory import cli; cli._register = lambda: None\n"
+              f"sys.exit(cli.main(['verify', '--jobs', '{jobs}']))")
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "MIXTHEORY_BUILD": str(tmp_path / "build")})
+    try:
+        while not (tmp_path / "begun").exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)      # ends only when every worker has closed its output
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, out) == (130, "")
+    assert err == "mixtheory: interrupted; what was finished is kept\n"
 
 
 def test_a_reader_who_leaves_causes_no_traceback():

@@ -115,8 +115,8 @@ def test_a_surviving_mutant_is_counted():
 
 
 def test_a_mutant_that_one_route_lets_pass_is_not_killed():
-    rows = [{"name": "m", "route": "exact", "killed": True}, {"name": "m", "route": "derivation", "killed": False}]
-    row = ledger_of(one=evidence(mutants=rows))["one"]
+    fates = [("exact", True), ("derivation", False)]
+    row = ledger_of(one=evidence(mutants=[{"name": "m", "route": r, "killed": k} for r, k in fates]))["one"]
     assert (row.killed, row.tried, row.mutants) == (0, 1, {"derivation": (0, 1), "exact": (1, 1)})
 
 
