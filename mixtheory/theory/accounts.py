@@ -34,7 +34,8 @@ Account(
 Account(
     id="tamer_data", chapter="covariance",
     says="Mixed data are less chaotic, a tamer version of the original.",
-    refuted_by=("covariance.kurtosis", "covariance.kurtosis_gaussian", "mixing_moments.range_lower"),
+    refuted_by=("covariance.kurtosis", "covariance.kurtosis_threshold", "covariance.kurtosis_gaussian",
+                "mixing_moments.range_lower"),
     corrected=r"Second moments shrink, by one half at most. The tails need not: the kurtosis becomes "
               r"$\frac{\kappa q_4 + 6\,\mathbb{E}u^2}{s^2}$, which can exceed $\kappa$, and Gaussian data "
               r"stop being Gaussian.")
