@@ -134,7 +134,7 @@ def quick_run(experiment: str, dataset: str = "digits") -> Record:
         record = Record.load(path)
         if not record.stale:
             return record
-    except (OSError, RecordError):
+    except RecordError:
         pass
     from mixtheory.training import experiments
     record = experiments.run(experiment, dataset=dataset, scale="quick", device="cpu")

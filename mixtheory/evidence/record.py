@@ -109,8 +109,11 @@ class Record:
 
     @property
     def stale(self) -> bool:
-        """Whether the code that made it has changed since."""
-        return self.source != experiment_source(self.experiment)
+        """Whether the code that made it has changed since, or is gone."""
+        try:
+            return self.source != experiment_source(self.experiment)
+        except ModuleNotFoundError:
+            return True
 
     def select(self, name: str, **arm: Any) -> Measurement:
         """The one measurement with this name whose arm has these values."""
@@ -131,22 +134,24 @@ class Record:
         """Read and validate.
 
         Raises:
-            RecordError: not JSON, fields missing or unknown, or the content does not match its hash.
+            RecordError: absent, not JSON, fields missing or unknown, or the content does not match its hash.
         """
         try:
             body = json.loads(Path(path).read_text(encoding="utf-8"))
             content = body.pop("content")
-        except (ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise RecordError(f"{path}: not a complete record ({type(error).__name__}); run the experiment again") \
                 from error
         if content != _content_hash(body):
             raise RecordError(f"{path}: content does not match its hash: damaged or edited by hand; run it again")
         if body.get("schema") != SCHEMA:
             raise RecordError(f"{path}: schema {body.get('schema')} is not {SCHEMA}; run the experiment again")
-        measurements = tuple(Measurement(**{**m, "values": tuple(m["values"])}) for m in body.pop("measurements"))
-        for name in ("claims", "seeds"):
-            body[name] = tuple(body[name])
-        return cls(**body, measurements=measurements)
+        try:
+            measurements = tuple(Measurement(**{**m, "values": tuple(m["values"])}) for m in body.pop("measurements"))
+            body.update({name: tuple(body[name]) for name in ("claims", "seeds")})
+            return cls(**body, measurements=measurements)
+        except (KeyError, TypeError) as error:
+            raise RecordError(f"{path}: fields are missing or unknown ({error}); run the experiment again") from error
 
 
 def read_records(*folders: Path) -> list[Record]:

@@ -54,20 +54,30 @@ def evidence_for(ids: Sequence[str] | None = None, *, fresh: bool = False, seed:
             if progress:
                 progress(evidence)
     else:
-        with ProcessPoolExecutor(workers) as pool:
+        pool = ProcessPoolExecutor(workers)
+        try:
             futures = [pool.submit(_compute, c.module, c.id, seed) for c in missing]
             for future in as_completed(futures):
                 evidence = future.result()
                 found[evidence.id] = evidence
                 if progress:
                     progress(evidence)
+        except BaseException:               # an interrupt above all: leave no worker behind
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
     return {name: found[name] for name in wanted}
 
 
 def _compute(module: str, name: str, seed: int) -> Evidence:
     importlib.import_module(module)
     claim = claims()[name]
-    evidence = verify(claim, seed=seed)
+    try:
+        evidence = verify(claim, seed=seed)
+    except Exception as error:              # one claim that crashes must not hide the others
+        return Evidence(name, problems=[f"the check crashed: {type(error).__name__}: {error}"])
     entry = {"source": _source(claim), "seed": seed, "evidence": evidence.to_dict()}
     write_atomically(_path(claim, seed), json.dumps(entry))
     return evidence
