@@ -1,5 +1,8 @@
-"""One file per chapter: each derives, predicts, simulates and lists its claims. Importing this registers them."""
+"""One file per chapter or part of one: each derives, predicts, simulates and lists its claims."""
 
-from mixtheory.theory import mixing_moments, covariance, covariance_batch, accounts  # isort: skip  (chapter order)
+from mixtheory.theory import mixing_moments, covariance, covariance_batch  # isort: skip  (chapter order)
+from mixtheory.theory import least_squares, least_squares_descent, least_squares_noise  # isort: skip
+from mixtheory.theory import accounts  # isort: skip
 
-__all__ = ["accounts", "covariance", "covariance_batch", "mixing_moments"]
+__all__ = ["accounts", "covariance", "covariance_batch", "least_squares", "least_squares_descent",
+           "least_squares_noise", "mixing_moments"]
