@@ -13,7 +13,7 @@ import numpy as np
 import sympy as sp
 
 __all__ = ["DomainError", "check_alpha", "check_count", "check_covariance", "check_lambda", "check_member",
-           "check_positive", "check_same_length", "check_simplex", "is_symbolic"]
+           "check_partner", "check_positive", "check_same_length", "check_simplex", "is_symbolic"]
 
 
 class DomainError(ValueError):
@@ -51,7 +51,7 @@ def check_positive(value: Any, name: str) -> Any:
 def check_count(n: Any, name: str = "n", least: int = 2, even: str | None = None) -> Any:
     """An integer of at least `least`; even where `even` names the reason."""
     if not is_symbolic(n):
-        if isinstance(n, bool) or int(n) != n or n < least:
+        if isinstance(n, bool) or not np.isfinite(float(n)) or int(n) != n or n < least:
             _refuse(name, n, f"must be an integer of at least {least}")
         if even and int(n) % 2:
             _refuse(name, n, f"must be even: {even}")
@@ -62,7 +62,7 @@ def check_lambda(lam: Any, name: str = "lam") -> Any:
     """Mixing weights in [0, 1], NumPy or torch."""
     if not is_symbolic(lam):
         values = lam if hasattr(lam, "min") and not np.isscalar(lam) else np.asarray(lam, dtype=float)
-        if values.size and not callable(values.size) and values.size == 0:
+        if 0 in values.shape:
             return lam
         low, high = float(values.min()), float(values.max())
         if not (low >= 0 and high <= 1):   # also catches NaN
@@ -70,10 +70,22 @@ def check_lambda(lam: Any, name: str = "lam") -> Any:
     return lam
 
 
+def check_partner(partner: Any, n: int, name: str = "partner") -> Any:
+    """Whom each of n examples meets: integers (n,) in 0 .. n - 1, NumPy or torch."""
+    values = partner if hasattr(partner, "dtype") else np.asarray(partner)
+    if "int" not in str(values.dtype) or tuple(values.shape) != (n,):
+        _refuse(name, f"{values.dtype} {tuple(values.shape)}", f"must be integers of shape ({n},), one an example")
+    if n and not (int(values.min()) >= 0 and int(values.max()) < n):
+        _refuse(name, (int(values.min()), int(values.max())), f"indices must lie in 0 .. {n - 1}")
+    return partner
+
+
 def check_simplex(y: Any, name: str = "y", atol: float = 1e-6) -> Any:
     """Rows of non-negative numbers that sum to 1 (class probabilities), NumPy or torch; shape (n, classes)."""
-    if y.ndim != 2:
+    if y.ndim != 2 or 0 in y.shape:
         _refuse(name, tuple(y.shape), "soft labels must have shape (n, classes)")
+    if "float" not in str(y.dtype):
+        _refuse(name, str(y.dtype), "soft labels must be floating-point probabilities")
     low, worst = float(y.min()), float(abs(y.sum(-1) - 1).max())
     if not (low >= -atol and worst <= max(atol, 4 * _eps(y) * y.shape[1])):
         _refuse(name, f"min {low:.3g}, row sums off 1 by up to {worst:.3g}",

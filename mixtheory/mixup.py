@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mixtheory.domain import DomainError, check_count, check_lambda, check_same_length, check_simplex
+from mixtheory.domain import DomainError, check_count, check_lambda, check_partner, check_same_length, check_simplex
 from mixtheory.mixing import Law, symmetric
 from mixtheory.pairing import check_sharing, lambdas, partners
 
@@ -42,20 +42,22 @@ def mix(x: Any, partner: Any, lam: Any, *, out: Any = None) -> Any:
         out: optional buffer like x, reused for the result; must not be x itself.
 
     Raises:
-        DomainError: weights outside [0, 1], mismatched lengths, integer x, out that is x or of another shape.
+        DomainError: weights outside [0, 1], partners outside the batch, mismatched lengths, integer x, out that
+            shares memory with x or is of another shape or dtype.
     """
     torch = _torch_if_tensor(x)
     if not (torch.is_floating_point(x) if torch else np.issubdtype(x.dtype, np.floating)):
         raise DomainError(f"x.dtype = {x.dtype}: mixing needs a floating-point array; convert images first")
-    check_same_length(x=x, partner=partner)
+    check_partner(partner, len(x))
     check_lambda(lam)
     weights = torch.as_tensor(lam, dtype=x.dtype, device=x.device) if torch else np.asarray(lam, dtype=x.dtype)
     if weights.ndim:
-        check_same_length(x=x, lam=weights)
+        if tuple(weights.shape) != (len(x),):
+            raise DomainError(f"lam of shape {tuple(weights.shape)}: must be one weight, or one an example ({len(x)},)")
         weights = weights.reshape((-1,) + (1,) * (x.ndim - 1))
     if out is None:
         return blend(weights, x, x[partner])
-    if out is x or (out.shape, out.dtype) != (x.shape, x.dtype) or _overlap(x, out, torch):
+    if (out.shape, out.dtype) != (x.shape, x.dtype) or _overlap(x, out, torch):
         raise DomainError(f"out of shape {tuple(out.shape)} and dtype {out.dtype}: must be another buffer like x "
                           f"({tuple(x.shape)}, {x.dtype}); in place, partners would be mixed twice")
     if torch:
@@ -114,7 +116,15 @@ def mixup(x: Any, y: Any = None, *, alpha: float | Law, rng: Any, pairing: str =
 
 
 def _overlap(x: Any, out: Any, torch: Any) -> bool:
-    return x.data_ptr() == out.data_ptr() if torch else np.may_share_memory(x, out)
+    """Whether two buffers may share memory (by the ranges that they span)."""
+    if not torch:
+        return np.may_share_memory(x, out)
+    if x.device != out.device:
+        return False
+    span = [t.element_size() * (1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True)))
+            for t in (x, out)]
+    start = [t.data_ptr() for t in (x, out)]
+    return start[0] < start[1] + span[1] and start[1] < start[0] + span[0]
 
 
 def _torch_if_tensor(x: Any) -> Any:

@@ -95,17 +95,19 @@ def exact_error(claim: Claim, values: list[np.ndarray], mutant: Mutant | None = 
     """
     if claim.along is not None:
         return max(0.0, *(asymptotic_order(claim, values, mutant, group)[1] for group in _groups(claim)))
-    worst, closest = 0.0, np.inf
+    errors, distances = [0.0], []
     for case, value in zip(claim.cases, values, strict=True):
         prediction, unit = claim.prediction(case, mutant), claim.unit(case)
         if claim.side is None:
             _same_shape(claim, prediction, value)
-            worst = max(worst, float(np.max(np.abs(value - prediction) / unit)))
+            errors.append(np.max(np.abs(value - prediction) / unit))
         else:
             above = (value - prediction) / unit * (1 if claim.side == "upper" else -1)
-            worst, closest = max(worst, float(above.max())), min(closest, float(-above.max()))
-    if claim.side and claim.tight is not None and closest > claim.tight:
-        worst = max(worst, closest)
+            errors.append(above.max())
+            distances.append(-above.max())
+    if claim.side and claim.tight is not None and min(distances) > claim.tight:
+        errors.append(min(distances))
+    worst = float(np.max(errors))               # NaN anywhere is an infinite error
     return worst if np.isfinite(worst) else np.inf
 
 
@@ -116,6 +118,8 @@ def asymptotic_order(claim: Claim, values: list[np.ndarray], mutant: Mutant | No
     p = np.array([float(claim.cases[i][name]) for i in group])
     gap = np.array([np.max(np.abs(values[i] - claim.prediction(claim.cases[i], mutant)) / claim.unit(claim.cases[i]))
                     for i in group])
+    if not np.isfinite(gap).all():
+        return float("nan"), float("inf")
     if (gap < 1e-13).all():
         return float(order), 0.0
     fitted = float(np.polyfit(np.log(p), np.log(np.maximum(gap, 1e-16)), 1)[0])
@@ -177,7 +181,8 @@ class _Sampled:
 
     def rejects(self, deviation: np.ndarray, se: np.ndarray) -> np.ndarray:
         signed = deviation * {"upper": 1, "lower": -1}.get(self.claim.side, 1)
-        return (signed if self.claim.side else np.abs(deviation)) > self.claim.model_error + self.z1 * se + ROUNDING
+        size = signed if self.claim.side else np.abs(deviation)
+        return ~(size <= self.claim.model_error + self.z1 * se + ROUNDING)      # a NaN is rejected
 
     def report(self, problems: list[str]) -> dict[str, Any]:
         pairs = self.deviations()

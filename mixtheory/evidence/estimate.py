@@ -53,6 +53,8 @@ def estimate(simulate: Callable[..., Any], case: Mapping[str, Any], *, units: in
         count = min(at_once, blocks - start)
         means.append(_block_means(simulate, case, count, per_block, numbers, rng))
     values = np.concatenate(means)
+    if not np.isfinite(values).all():
+        raise ValueError("simulate returned a value that is not finite")
     centre = values.mean(axis=0)
     spread = values.std(axis=0, ddof=1)
     third = ((values - centre) ** 3).mean(axis=0)

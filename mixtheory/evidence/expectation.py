@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
 
 from mixtheory.domain import DomainError
 from mixtheory.mixing import Beta
@@ -32,7 +33,7 @@ class MomentLaw:
 
 def beta(lam: sp.Symbol, a: Any, b: Any = None) -> MomentLaw:
     """lambda ~ Beta(a, b); b defaults to a."""
-    law = Beta(a, a if b is None else b)
+    law = Beta(sp.sympify(a), sp.sympify(a if b is None else b))       # plain integers stay exact
     return MomentLaw((lam,), lambda powers: law.moment(powers[0], 0))
 
 
@@ -93,6 +94,7 @@ class Mean(sp.Expr):
     """An expectation as it stands on the page: printed as E[...], computed by `doit` through `expect`."""
 
     laws: tuple[MomentLaw, ...]
+    precedence = PRECEDENCE["Mul"]              # a power of a mean is printed as (E[...])^2
 
     def __new__(cls, expression: Any, *laws: MomentLaw) -> Mean:
         mean = super().__new__(cls, sp.sympify(expression))
@@ -114,9 +116,8 @@ class Mean(sp.Expr):
     def doit(self, **hints: Any) -> Any:
         return expect(self.args[0].doit(**hints), *self.laws)
 
-    def _latex(self, printer: Any, exp: str | None = None) -> str:
-        body = rf"\mathbb{{E}}\left[{printer._print(self.args[0])}\right]"
-        return body if exp is None else rf"\left({body}\right)^{{{exp}}}"
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathbb{{E}}\left[{printer._print(self.args[0])}\right]"
 
     def _eval_is_commutative(self) -> bool:
         return True
