@@ -1,7 +1,7 @@
 r"""The laws of the mixing weight lambda: moments, expectations, samples.
 
-A law is an immutable object. `symmetric(alpha)` gives Beta(alpha, alpha) together with its two limits, which are
-laws of their own: alpha = 0 puts half the mass on each of 0 and 1 (no mixing), alpha = inf puts all of it on 1/2.
+A law is an immutable object. `symmetric(alpha)` gives Beta(alpha, alpha) together with its two limits, which
+are laws of their own: alpha = 0 puts half the mass on each of 0 and 1, alpha = inf puts all of it on 1/2.
 
 Source: DLMF 5.12 (Beta integral), 8.17 (incomplete Beta), 18.9 (Jacobi recurrence); Golub and Welsch (1969).
 """
@@ -22,8 +22,9 @@ from mixtheory.domain import DomainError, check_alpha, check_count, check_lambda
 
 __all__ = ["Atoms", "Beta", "Folded", "Law", "elementary", "symmetric"]
 
-CONCENTRATED = 20.0                      # beyond this a + b the density has a narrow peak, and a kinked rule is
-PEAK = (1.5, 4.0, 9.0, 25.0, 60.0)       # split at these distances from the mean too (in standard deviations)
+HUGE = 1e100                           # an alpha that is as good as infinite
+CONCENTRATED = 20.0                    # beyond this a + b the density has a narrow peak: a kinked rule is
+PEAK = (1.5, 4.0, 9.0, 25.0, 60.0)     # split at these distances from the mean too (in standard deviations)
 
 
 class Law:
@@ -125,7 +126,7 @@ class Beta(Law):
     def quadrature(self, *, kinks: Sequence[float] = (), nodes: int = 48) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and weights (they sum to 1) of Gauss-Jacobi rules between the declared kinks.
 
-        An end piece carries its own endpoint singularity as Jacobi weight; the rest of the density is smooth there.
+        An end piece carries its own singularity as Jacobi weight; the rest of the density is smooth there.
         """
         a, b = float(self.a), float(self.b)
         check_count(nodes, "nodes", least=1)
@@ -152,17 +153,21 @@ class Beta(Law):
         return np.concatenate(points), total / total.sum()
 
     def expect(self, h: Callable[[np.ndarray], Any], *, kinks: Sequence[float] = (), nodes: int = 48) -> Any:
-        """E[h(lambda)] by Gauss-Jacobi quadrature; split at the `kinks` of h (or where it turns very steep)."""
+        """E[h(lambda)] by Gauss-Jacobi quadrature, split at the `kinks` of h (or where it is very steep)."""
         return _average(h, *self.quadrature(kinks=kinks, nodes=nodes))
 
     def sample(self, size: int | tuple[int, ...], *, rng: Any, dtype: Any = None) -> Any:
-        """Draws in float64, then cast: float32 draws of a small alpha pile up at the smallest normal number."""
+        """Draws in float64, then cast.
+
+        In torch as a ratio of Gamma draws in logarithms: `torch.distributions.Beta` divides Gamma draws that
+        have underflowed, so that for small alpha both are equal and lambda = 1/2, the opposite of no mixing.
+        """
         a, b = float(self.a), float(self.b)
         if isinstance(rng, np.random.Generator):
             return rng.beta(a, b, size=size).astype(dtype or np.float64, copy=False)
         torch, shape = _torch_of(rng), _shape(size)
-        parameters = torch.tensor([a, b], dtype=torch.float64, device=rng.device).expand(*shape, 2)
-        return torch._sample_dirichlet(parameters, generator=rng)[..., 0].to(dtype or torch.float64)
+        log_odds = _log_gamma_draws(torch, a, shape, rng) - _log_gamma_draws(torch, b, shape, rng)
+        return torch.sigmoid(log_odds).to(dtype or torch.float64)
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,7 @@ class Folded(Law):
 
 
 def symmetric(alpha: float) -> Law:
-    """Beta(alpha, alpha), or its limit law at alpha = 0 (lambda is 0 or 1) and at alpha = inf (lambda = 1/2)."""
+    """Beta(alpha, alpha), or its limit law: lambda is 0 or 1 at alpha = 0, and 1/2 at alpha = inf."""
     check_alpha(alpha)
     if not is_symbolic(alpha):
         if np.ndim(alpha):
@@ -202,10 +207,10 @@ def symmetric(alpha: float) -> Law:
 
 
 def elementary(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a formula in `alpha` total on [0, inf]: it checks the domain and takes limits where arithmetic cannot.
+    """Make a formula in `alpha` total on [0, inf]: check the domain, take limits where arithmetic cannot.
 
-    The wrapped function accepts a float, an array or a SymPy expression. At alpha = 0 and alpha = inf numbers get
-    the limit of the same formula, taken by SymPy.
+    The wrapped function accepts a float, an array or a SymPy expression. Where arithmetic gives NaN at an
+    end, numbers get the limit of the same formula, taken by SymPy.
     """
     def limit(at: Any) -> float:
         return _limit(sp.sympify(formula(_ALPHA)), at)
@@ -216,12 +221,12 @@ def elementary(formula: Callable[..., Any]) -> Callable[..., Any]:
         if is_symbolic(alpha):
             return formula(alpha)
         values = np.asarray(alpha, dtype=float)
-        ends = (values == 0) | np.isinf(values)
-        if not ends.any():
-            return formula(values) if values.ndim else formula(float(values))
-        result = np.where(ends, 0.0, formula(np.where(ends, 1.0, values)))
-        result = np.where(values == 0, limit(sp.S.Zero) if (values == 0).any() else 0.0, result)
-        result = np.where(np.isinf(values), limit(sp.oo) if np.isinf(values).any() else 0.0, result)
+        with np.errstate(all="ignore"):
+            result = np.asarray(formula(values), dtype=float)
+        for at, end in ((sp.S.Zero, values == 0), (sp.oo, values > HUGE)):
+            lost = end & np.isnan(result)
+            if lost.any():
+                result = np.where(lost, limit(at), result)
         return result if values.ndim else float(result)
 
     return total
@@ -245,7 +250,7 @@ def _gauss_jacobi(nodes: int, p: float, q: float) -> tuple[np.ndarray, np.ndarra
     k = np.arange(1, nodes, dtype=float)
     c = 2 * k + p + q - 2
     diagonal = np.concatenate([[(p - q) / (p + q)], (p - q) * (p + q - 2) / (c * (c + 2))])
-    square = 4 * p * q / ((p + q) ** 2 * (p + q + 1)) * np.ones(nodes - 1)      # k = 1: p + q = 1 would give 0/0
+    square = 4 * p * q / ((p + q) ** 2 * (p + q + 1)) * np.ones(nodes - 1)     # right for k = 1
     k, c = k[1:], c[1:]
     square[1:] = 4 * k * (k + p - 1) * (k + q - 1) * (k + p + q - 2) / (c**2 * (c**2 - 1))
     t, vectors = eigh_tridiagonal(diagonal, np.sqrt(square))
@@ -259,10 +264,17 @@ def _average(h: Callable[[np.ndarray], Any], points: np.ndarray, weights: np.nda
     """Sum of weights h(points); h must be vectorised and defined there."""
     values = np.asarray(h(points))
     if values.shape[:1] != points.shape:
-        raise DomainError(f"h of {len(points)} weights has shape {values.shape}: it must be vectorised over them")
+        raise DomainError(f"h of {len(points)} weights has shape {values.shape}: must be vectorised")
     if np.isnan(values).any():
         raise DomainError("h: is NaN at some mixing weight; it must be defined on all of the law's support")
-    return np.tensordot(weights, values, axes=1)
+    return np.tensordot(weights, values, axes=1)[()]
+
+
+def _log_gamma_draws(torch: Any, a: float, shape: tuple[int, ...], rng: Any) -> Any:
+    """Draws of ln G, G ~ Gamma(a): G is U^(1/a) times a Gamma(a + 1) draw, which never underflows."""
+    more = torch.full(shape, a + 1, dtype=torch.float64, device=rng.device)
+    u = torch.rand(shape, generator=rng, device=rng.device, dtype=torch.float64)
+    return torch.log(torch._standard_gamma(more, generator=rng)) + torch.log1p(-u) / a
 
 
 def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:

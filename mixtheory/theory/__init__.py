@@ -1,8 +1,11 @@
 """One file per chapter or part of one: each derives, predicts, simulates and lists its claims."""
 
-from mixtheory.theory import mixing_moments, covariance, covariance_batch  # isort: skip  (chapter order)
+from mixtheory.theory import mixing_moments, mixing_moments_bounds, mixing_moments_beta  # isort: skip  (in order)
+from mixtheory.theory import mixing_moments_laws, mixing_moments_numerics  # isort: skip
+from mixtheory.theory import covariance, covariance_batch  # isort: skip
 from mixtheory.theory import least_squares, least_squares_descent, least_squares_noise  # isort: skip
 from mixtheory.theory import accounts  # isort: skip
 
 __all__ = ["accounts", "covariance", "covariance_batch", "least_squares", "least_squares_descent",
-           "least_squares_noise", "mixing_moments"]
+           "least_squares_noise", "mixing_moments", "mixing_moments_beta", "mixing_moments_bounds",
+           "mixing_moments_laws", "mixing_moments_numerics"]
