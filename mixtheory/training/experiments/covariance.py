@@ -45,11 +45,12 @@ SCHEMES = tuple((p, s) for p in PAIRINGS for s in SHARINGS if s != "pair" or p =
 TWICE = ("permutation", "roll", "flip")          # mixed twice with one lambda a batch, for the fluctuation
 ARMS = (*((a, p, s) for a in ALPHAS for p, s in SCHEMES), *((math.inf, p, "batch") for p in TWICE))
 
-# Margins, fixed before any run. The shares are of the gap between self-pairs in and out, (1 - s)/(n - 1):
-# with half or less of it a measured value can agree with one of the two only.
+# Sizes and margins, fixed before the recorded runs, with the noise of a pilot on digits. The shares of the
+# correction are of the gap between self-pairs in and out, (1 - s)/(n - 1): with half of it or less a measured
+# value can agree with one of the two only.
 FACTOR_MARGIN = {8: 0.01, 128: 0.015}
 CORRECTION_SHARE = {8: 0.2, 128: 0.5}
-DRIFT_SHARE, DRIFT_MARGIN = 0.1, 1e-6           # of the prediction; where it is zero, float32 rounding
+DRIFT_SHARE, DRIFT_MARGIN = 0.1, 1e-6            # of the prediction; where that is 0, float32 rounding
 FLUCTUATION_SHARE = {8: 0.06, 128: 0.12}         # of the prediction
 LIMIT_SHARE = 0.2                                # of V_S; covers the distance of n = 128 from the limit
 POPULATION_MARGIN = 0.01
