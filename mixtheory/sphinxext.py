@@ -157,6 +157,13 @@ def check_claims(app: Sphinx, env: BuildEnvironment) -> None:
             LOGGER.warning("claim %s has no place on its page", claim, location=home(claim), type="claim")
 
 
+def escape_bars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """In docstrings |x| is an absolute value, not a substitution of reStructuredText."""
+    for i, line in enumerate(lines):
+        parts = re.split(r"(``.*?``)", line)
+        lines[i] = "".join(p if p.startswith("``") else re.sub(r"(?<!\\)\|", r"\\|", p) for p in parts)
+
+
 # --- offline ------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +207,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-before-read-docs", execute_ahead)
     app.connect("doctree-read", note_claims)
     app.connect("missing-reference", link_claim)
+    app.connect("autodoc-process-docstring", escape_bars)
     app.connect("env-check-consistency", check_claims)
     app.connect("html-page-context", trim_page, priority=900)
     app.connect("build-finished", tidy_static)

@@ -58,7 +58,7 @@ def estimate(simulate: Callable[..., Any], case: Mapping[str, Any], *, units: in
     centre = values.mean(axis=0)
     spread = values.std(axis=0, ddof=1)
     third = ((values - centre) ** 3).mean(axis=0)
-    skew = np.divide(third, spread**3, out=np.zeros_like(spread), where=spread > 1e-300)
+    skew = np.divide(third, spread**3, out=np.zeros_like(spread), where=spread > 1e-13 * np.abs(centre))
     return Estimate(centre, spread / np.sqrt(blocks), skew, blocks * per_block, blocks)
 
 

@@ -283,10 +283,16 @@ def cross_second(n: Any, k: Any, g: Any, pairing: str) -> Any:
 
     Returns:
         Dimensionless.
+
+    Raises:
+        DomainError: n too small or odd for the pairing; k or g that no batch of n can have (one outlier among n
+            has the largest possible k, n - 2 + 1/(n - 1)).
     """
     check_member(pairing, ("permutation", "roll", "flip"), "pairing")
     check_count(n, least={"permutation": 2, "roll": 3, "flip": 4}[pairing],
                 even="flip pairs example i with n - 1 - i" if pairing == "flip" else None)
+    if not is_symbolic(n, k, g) and not (1 - 1e-9 <= k <= n - 2 + 1 / (n - 1) + 1e-9 and 0 < g <= 1 + 1e-9):
+        raise DomainError(f"k = {k}, g = {g} with n = {n}: no batch has them; 1 <= k <= n - 2 + 1/(n - 1), 0 < g <= 1")
     if pairing == "permutation":
         return g / (n - 1)
     if pairing == "roll":
@@ -441,7 +447,7 @@ def _fluctuation_claims(pairing: str, sizes: tuple[int, ...], other: str) -> Non
         simulate=routes.simulate_cross_second, tolerance=1e-12,
         cases=tuple({**case, "pairing": pairing} for case in data),
         wrong={f"formula of {other}": predicts(lambda n, k, g, pairing: cross_second(n, k, g, other)),
-               "kurtosis left out": predicts(lambda n, k, g, pairing: cross_second(n, 0 * k, g, pairing))
+               "kurtosis taken as 1": predicts(lambda n, k, g, pairing: cross_second(n, 1 + 0 * k, g, pairing))
                if pairing != "permutation" else predicts(lambda n, k, g, pairing: g / n)})
     Claim(
         id=f"covariance.fluctuation_{pairing}", title=f"How the batch covariance fluctuates: {pairing}",
