@@ -13,8 +13,10 @@ __all__ = ["source_hash"]
 PACKAGE = "mixtheory"
 
 
-def source_hash(*modules: str) -> str:
+def source_hash(*modules: str, without: tuple[str, ...] = ()) -> str:
     """SHA-256 over the named modules and every module of this package that they import, at any depth.
+
+    Packages named in `without`, and what only they import, are left out.
 
     Comments, layout and docstrings do not count: the hash is over syntax trees.
     """
@@ -22,7 +24,7 @@ def source_hash(*modules: str) -> str:
     todo = list(modules)
     while todo:
         name = todo.pop()
-        if name not in seen:
+        if name not in seen and not any(name == w or name.startswith(w + ".") for w in without):
             seen[name], imports = _module(name)
             todo.extend(imports)
     text = "".join(f"{name}:{seen[name]}\n" for name in sorted(seen))
@@ -40,8 +42,8 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
         if isinstance(node, ast.Import):
             imports += [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            imports.append(node.module)
-            imports += [f"{node.module}.{a.name}" for a in node.names if _is_module(f"{node.module}.{a.name}")]
+            submodules = [f"{node.module}.{a.name}" for a in node.names if _is_module(f"{node.module}.{a.name}")]
+            imports += submodules if len(submodules) == len(node.names) else [node.module, *submodules]
         body = getattr(node, "body", None)
         if (isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body
                 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
