@@ -161,7 +161,8 @@ def read_records(*folders: Path) -> list[Record]:
 
 def experiment_source(experiment: str) -> str:
     """Hash of the experiment's module and all that it imports from this package, but for the evidence engine."""
-    return source_hash(f"mixtheory.training.experiments.{experiment}", without=("mixtheory.evidence",))
+    return source_hash(f"mixtheory.training.experiments.{experiment}", "mixtheory.training.experiments",
+                       without=("mixtheory.evidence",))
 
 
 def environment(device: str) -> dict[str, str]:
