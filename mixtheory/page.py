@@ -15,14 +15,14 @@ import sympy as sp
 import mixtheory.theory  # noqa: F401  importing it registers the claims
 from mixtheory import paths
 from mixtheory.domain import DomainError
-from mixtheory.evidence import Claim, Evidence, claims
+from mixtheory.evidence import Claim, Evidence, Step, claims, evidence_for
 from mixtheory.evidence import ledger as ledgers
 from mixtheory.evidence.account import Account, accounts, coverage, verdict
 from mixtheory.evidence.record import Record, RecordError
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["account", "claim", "derivation", "evidence", "ledger", "ledger_graph", "quick_run", "records_of", "runs",
-           "scientific", "table", "theorem", "trial", "trial_summary"]
+__all__ = ["Html", "Markdown", "account", "claim", "derivation", "evidence", "ledger", "ledger_graph", "quick_run",
+           "records_of", "runs", "scientific", "table", "theorem", "trial", "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 VERDICT_TONE = {"holds": "mt-good", "false": "mt-bad"}
@@ -70,7 +70,7 @@ def claim(name: str) -> Html:
     fails = f"<dt>fails when</dt><dd>{_words(c.fails_when)}</dd>" if c.fails_when else ""
     proof = f"<details><summary>Derivation</summary>{derivation(name).text}</details>" if c.derive else ""
     return Html(
-        f'<div class="mt-claim" id="{name}"><div class="mt-claim-head"><span class="mt-claim-title">{c.title}</span> '
+        f'<div class="mt-claim" id="{name}"><div class="mt-claim-head"><span class="mt-claim-title">{tex_to_html(c.title)}</span> '
         f'{_chips(row)}<code class="mt-claim-id">{name}</code></div>'
         f'<div class="mt-statement"><span class="math">\\[{html.escape(c.statement, quote=False)}\\]</span></div>'
         f"<dl>{given}{fails}</dl>{proof}"
@@ -82,13 +82,17 @@ def derivation(name: str) -> Html:
     c = _claim(name)
     if c.derive is None:
         raise DomainError(f"name = {name!r}: this claim has no derivation, its kind is {c.kind}")
-    d = c.derive()
+    d, problems = c.derive(), evidence_for([name])[name].problems
+    refused = {i for i in range(1, len(d.steps) + 1) for p in problems if f"not certify step {i} " in p}
+
+    def tag(i: int, step: Step) -> str:
+        return "appeal" if step.appeal else "not certified" if i in refused else "certified"
     first = (f'<li><div class="mt-eq"><span class="math">\\({_tex(d.name)} = {_tex(d.start)}\\)</span></div>'
              '<div class="mt-reason">definition</div></li>')
     steps = "".join(
         f'<li><div class="mt-eq"><span class="math">\\(= {_tex(s.right)}\\)</span></div>'
         f'<div class="mt-reason">{tex_to_html(s.reason)}{_by(s.claim)} '
-        f'<span class="mt-tag">{"appeal" if s.appeal else "certified"}</span></div></li>' for s in d.steps)
+        f'<span class="mt-tag">{tag(i, s)}</span></div></li>' for i, s in enumerate(d.steps, 1))
     return Html(f'<ol class="mt-derivation">{first}{steps}</ol>')
 
 
