@@ -70,7 +70,8 @@ def claim(name: str) -> Html:
     fails = f"<dt>fails when</dt><dd>{_words(c.fails_when)}</dd>" if c.fails_when else ""
     proof = f"<details><summary>Derivation</summary>{derivation(name).text}</details>" if c.derive else ""
     return Html(
-        f'<div class="mt-claim" id="{name}"><div class="mt-claim-head"><span class="mt-claim-title">{tex_to_html(c.title)}</span> '
+        f'<div class="mt-claim" id="{name}"><div class="mt-claim-head">'
+        f'<span class="mt-claim-title">{tex_to_html(c.title)}</span> '
         f'{_chips(row)}<code class="mt-claim-id">{name}</code></div>'
         f'<div class="mt-statement"><span class="math">\\[{html.escape(c.statement, quote=False)}\\]</span></div>'
         f"<dl>{given}{fails}</dl>{proof}"

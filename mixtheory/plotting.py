@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mixtheory.domain import DomainError
 from mixtheory.evidence import claims, evidence_for
 from mixtheory.evidence.record import Measurement
 
@@ -95,8 +96,13 @@ def prediction_against_monte_carlo(
         mutants: names of formula mutants to draw.
         colour: index into COLOURS.
         transform: applied to values (and interval ends) with their case, for instance division by a unit.
+
+    Raises:
+        DomainError: a claim that is not registered or not simulated.
     """
-    claim, evidence = claims()[name], evidence_for([name])[name]
+    evidence, claim = evidence_for([name])[name], claims()[name]
+    if evidence.monte_carlo is None:
+        raise DomainError(f"name = {name!r}: this claim is not simulated, there is no Monte Carlo to draw")
     change = transform or (lambda values, case: values)
     picked = [(case, e) for case, e in zip(claim.cases, evidence.monte_carlo["estimates"], strict=True)
               if all(np.array_equal(case[k], v) for k, v in (where or {}).items()) and 0 < case[x] < np.inf]

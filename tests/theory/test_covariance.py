@@ -114,7 +114,7 @@ def test_below_the_critical_alpha_every_kurtosis_rises(alpha):
     assert all(cov.kurtosis(alpha, kappa) >= kappa for kappa in (1.0, 3.0, 1e3))
 
 
-# ---- batches (the tables are enumerated in test_core_formulas) --------------------------------------------
+# ---- batches (the tables are enumerated in test_core_formulas) ---
 
 
 def naive_fluctuation(pairing, c, alpha):
@@ -154,7 +154,7 @@ def test_the_fluctuation_stays_for_large_batches():
 
 
 def test_gaussian_batch_of_two():
-    """The unbiased variance of two is d^2/2 for their difference d; a swap makes it (2 lambda - 1)^2 d^2/2."""
+    """The unbiased variance of two is d^2/2 for their difference d; swapped, (2 lambda - 1)^2 d^2/2."""
     fourth = 3.0  # E[(d^2/2)^2] for sigma = 1
     mean_fourth_gap = sum(p * (2 * lam - 1) ** 4 for lam, p in weights(1))
     assert batch.gaussian_batch(1.0, 2, 1.0) == pytest.approx(fourth * (1 + mean_fourth_gap) / 2, rel=1e-12)
@@ -170,7 +170,7 @@ def test_pairing_noise_and_mirror_images():
     np.testing.assert_array_equal(batch.mirror_sum(POINTS[0], POINTS[1]), [-1.0, 0.7])
 
 
-# ---- bad input ---------------------------------------------------------------------------------------------
+# ---- bad input ---
 
 EYE = np.eye(2)
 
