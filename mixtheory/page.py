@@ -25,6 +25,8 @@ __all__ = ["Html", "Markdown", "account", "claim", "derivation", "evidence", "le
            "records_of", "runs", "scientific", "table", "theorem", "trial", "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
+GREEK = {"lambda": "λ", "alpha": "α"}
+ROUTES = {"derivation": "proof", "exact": "exact", "monte carlo": "MC"}
 VERDICT_TONE = {"holds": "mt-good", "false": "mt-bad"}
 
 
@@ -53,11 +55,11 @@ class Markdown:
 def theorem(name: str) -> Markdown:
     """The statement as a numbered theorem that carries the claim's id, with its assumptions."""
     c = _claim(name)
-    given = "; ".join(c.assumptions)
-    lines = [f":::{{prf:theorem}} {c.title}", f":label: {name}", "", *([f"Assume: {given}.", ""] if given else []),
+    given = _greek("; ".join(c.assumptions))
+    lines = [f":::{{prf:theorem}} {_greek(c.title)}", f":label: {name}", "", *([f"Assume: {given}.", ""] if given else []),
              "$$", c.statement, "$$", ""]
     if c.fails_when:
-        text = ID.sub(lambda m: f"{{claim}}`{m[0]}`" if m[0] in claims() else m[0], c.fails_when)
+        text = ID.sub(lambda m: f"{{claim}}`{m[0]}`" if m[0] in claims() else m[0], _greek(c.fails_when))
         lines += [f"It fails when {text}.", ""]
     return Markdown("\n".join([*lines, ":::", ""]))
 
@@ -92,7 +94,7 @@ def derivation(name: str) -> Html:
              '<div class="mt-reason">definition</div></li>')
     steps = "".join(
         f'<li><div class="mt-eq"><span class="math">\\(= {_tex(s.right)}\\)</span></div>'
-        f'<div class="mt-reason">{tex_to_html(s.reason)}{_by(s.claim)} '
+        f'<div class="mt-reason">{tex_to_html(_greek(s.reason))}{_by(s.claim)} '
         f'<span class="mt-tag">{tag(i, s)}</span></div></li>' for i, s in enumerate(d.steps, 1))
     return Html(f'<ol class="mt-derivation">{first}{steps}</ol>')
 
@@ -126,7 +128,7 @@ def _evidence_table(c: Claim, row: ledgers.Row, found: Evidence) -> str:
     lines += [("Training, CPU", row.observed("cpu")), ("Training, GPU", row.observed("cuda"))] if c.experiment else []
     lines += [("Problem", p) for p in row.problems]
     lines += [("Source", "; ".join(c.references))] if c.references else []
-    body = "".join(f"<tr><th scope='row'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in lines)
+    body = "".join(f"<tr><th scope='row'>{html.escape(_greek(k))}</th><td>{html.escape(v)}</td></tr>" for k, v in lines)
     return f'<div class="mt-table"><table>{body}</table></div>'
 
 
@@ -196,7 +198,7 @@ def trial() -> Html:
         corrected = tex_to_html(a.corrected) if word != "undecided" else ""
         rows.append(f'<tr id="account-{a.id}"><td>{tex_to_html(a.says)}</td><td class="{tone}">{word}</td>'
                     f"<td>{corrected}</td><td>{deciding}</td></tr>")
-    return Html('<div class="mt-table"><table><thead><tr><th scope="col">What is said</th><th scope="col">Verdict</th>'
+    return Html('<div class="mt-table mt-trial"><table><thead><tr><th scope="col">What is said</th><th scope="col">Verdict</th>'
                 '<th scope="col">What is true</th><th scope="col">Decided by</th></tr></thead>'
                 f"<tbody>{''.join(rows)}</tbody></table></div>")
 
@@ -211,12 +213,18 @@ def trial_summary() -> dict[str, int]:
 
 
 def ledger(chapter: str | None = None) -> Html:
-    """The rows of a chapter, or of the whole book."""
+    """The rows of a chapter, or of the whole book; mutants as rejected / tried on each route."""
     rows = [r for r in _ledger() if chapter is None or r.chapter == chapter]
-    body = "".join("<tr>" + f"<td>{_link(r.id)}</td>" + f"<td>{r.kind}</td><td>{_status(r.status)}</td>"
-                   + "".join(f"<td>{html.escape(c)}</td>" for c in r.cells()[3:]) + "</tr>" for r in rows)
-    head = "".join(f"<th scope='col'>{c}</th>" for c in ledgers.COLUMNS)
-    return Html(f'<div class="mt-table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in (
+        _link(r.id), f"{_status(r.status)} {r.kind}", f"{r.certified} / {r.total}" if r.total else "none",
+        "none" if r.exact_error is None else scientific(r.exact_error),
+        f"{r.monte_carlo['z']:.1f} at {100 * r.monte_carlo['resolution']:.2g} %" if r.monte_carlo else "none",
+        "<br>".join(f"{ROUTES[route]}&nbsp;{k}/{t}" for route, (k, t) in r.mutants.items()),
+        html.escape(r.observed("cpu")), html.escape(r.observed("cuda")))) + "</tr>" for r in rows)
+    head = "".join(f"<th scope='col'>{c}</th>" for c in (
+        "claim", "status, kind", "steps certified", "exact error", "<i>z</i> at resolution", "mutants rejected",
+        "CPU run", "GPU run"))
+    return Html(f'<div class="mt-table mt-ledger"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
 def ledger_graph() -> Html:
@@ -289,4 +297,9 @@ def _tex(expression: Any) -> str:
 
 def _words(text: str) -> str:
     """Plain words with TeX; ids of claims become links."""
-    return ID.sub(lambda m: _link(m[0]) if m[0] in claims() else m[0], tex_to_html(text))
+    return ID.sub(lambda m: _link(m[0]) if m[0] in claims() else m[0], tex_to_html(_greek(text)))
+
+
+def _greek(text: str) -> str:
+    """lambda and alpha as letters, outside TeX and code."""
+    return re.sub(r"(?<![\\.`\w])(lambda|alpha)(?![`\w])", lambda m: GREEK[m[0]], text)

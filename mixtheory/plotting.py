@@ -52,6 +52,8 @@ def figure(columns: int = 1, **size: Any) -> Iterator[tuple[Figure, Any]]:
     with mpl.rc_context(STYLE):
         height = size.pop("height", 3.6)
         fig = Figure(figsize=(6.8 if columns == 1 else 3.6 * columns, height))
+        if columns > 1:
+            fig.get_layout_engine().set(wspace=0.08)
         yield fig, fig.subplots(1, columns, **size)
 
 

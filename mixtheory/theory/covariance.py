@@ -141,7 +141,7 @@ POPULATION = Claim(
     wrong={"no shrinkage": predicts(lambda alpha, Sigma: Sigma),
            "s squared": predicts(lambda alpha, Sigma: mm.shrinkage(alpha)**2 * Sigma),
            "separate permutations per feature": simulates(routes.simulate_torn_covariance)},
-    references=("carratino2022: section 3 (from memory)",), experiment="covariance")
+    references=("carratino2022mixup: section 3 (from memory)",), experiment="covariance")
 
 CROSS = Claim(
     id="covariance.cross", title="Features and targets shrink together",
@@ -159,7 +159,7 @@ RAW = Claim(
     id="covariance.raw_second_moment", title="The raw second moment keeps the mean",
     statement=r"\mathbb{E}[\tilde x\tilde x^\top] = s\,\Sigma + \mu\mu^\top",
     assumptions=("the two members of a pair are independent", "finite second moments"),
-    fails_when="somebody shrinks the raw second moment as a whole; it is exact only for centred data",
+    fails_when="s is applied to the raw second moment as a whole: that is right for centred data only",
     predict=raw_second_moment, derive=derive_raw_second_moment, exact=routes.exact_raw, simulate=routes.simulate_raw,
     cases=cases(alpha=GRID, Sigma=SIGMA, mu=MU),
     wrong={"everything shrinks": predicts(
