@@ -96,7 +96,8 @@ def mixup(x: Any, y: Any = None, *, alpha: float | Law, rng: Any, pairing: str =
         y: None, or soft labels (n, classes) on the simplex (`soft_labels` makes them from integers).
         alpha: parameter of Beta(alpha, alpha), in [0, inf], or any `Law`.
         rng: numpy.random.Generator, or torch.Generator on the device of x.
-        pairing: who meets whom, see `mixtheory.pairing`; `sharing`: how lambda is shared.
+        pairing: who meets whom, see `mixtheory.pairing`.
+        sharing: how lambda is shared: batch, pair (flip only) or element.
         out: optional buffer like x.
 
     Returns:

@@ -56,8 +56,8 @@ def theorem(name: str) -> Markdown:
     """The statement as a numbered theorem that carries the claim's id, with its assumptions."""
     c = _claim(name)
     given = _greek("; ".join(c.assumptions))
-    lines = [f":::{{prf:theorem}} {_greek(c.title)}", f":label: {name}", "", *([f"Assume: {given}.", ""] if given else []),
-             "$$", c.statement, "$$", ""]
+    lines = [f":::{{prf:theorem}} {_greek(c.title)}", f":label: {name}", "",
+             *([f"Assume: {given}.", ""] if given else []), "$$", c.statement, "$$", ""]
     if c.fails_when:
         text = ID.sub(lambda m: f"{{claim}}`{m[0]}`" if m[0] in claims() else m[0], _greek(c.fails_when))
         lines += [f"It fails when {text}.", ""]
@@ -198,8 +198,8 @@ def trial() -> Html:
         corrected = tex_to_html(a.corrected) if word != "undecided" else ""
         rows.append(f'<tr id="account-{a.id}"><td>{tex_to_html(a.says)}</td><td class="{tone}">{word}</td>'
                     f"<td>{corrected}</td><td>{deciding}</td></tr>")
-    return Html('<div class="mt-table mt-trial"><table><thead><tr><th scope="col">What is said</th><th scope="col">Verdict</th>'
-                '<th scope="col">What is true</th><th scope="col">Decided by</th></tr></thead>'
+    head = "".join(f'<th scope="col">{c}</th>' for c in ("What is said", "Verdict", "What is true", "Decided by"))
+    return Html(f'<div class="mt-table mt-trial"><table><thead><tr>{head}</tr></thead>'
                 f"<tbody>{''.join(rows)}</tbody></table></div>")
 
 
@@ -224,7 +224,8 @@ def ledger(chapter: str | None = None) -> Html:
     head = "".join(f"<th scope='col'>{c}</th>" for c in (
         "claim", "status, kind", "steps certified", "exact error", "<i>z</i> at resolution", "mutants rejected",
         "CPU run", "GPU run"))
-    return Html(f'<div class="mt-table mt-ledger"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    return Html(f'<div class="mt-table mt-ledger"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+                "</div>")
 
 
 def ledger_graph() -> Html:

@@ -18,6 +18,6 @@ from mixtheory.evidence.expectation import (
 from mixtheory.evidence.source import source_hash
 from mixtheory.evidence.store import evidence_for
 
-__all__ = ["Claim", "Derivation", "DistinctMean", "Evidence", "Mean", "MomentLaw", "Mutant", "Step", "beta", "cases", "centred",
-           "chapters", "claims", "distinct_mean", "evidence_for", "expect", "gaussian", "predicts", "scalar",
+__all__ = ["Claim", "Derivation", "DistinctMean", "Evidence", "Mean", "MomentLaw", "Mutant", "Step", "beta", "cases",
+           "centred", "chapters", "claims", "distinct_mean", "evidence_for", "expect", "gaussian", "predicts", "scalar",
            "scratch_registry", "simulates", "source_hash", "verify", "without_replacement"]

@@ -158,7 +158,8 @@ class _Sampled:
         for i, case in enumerate(claim.cases):
             pilot = estimate(claim.simulate, case, units=PILOT, rng=_stream(claim, seed, i, 0))
             _same_shape(claim, claim.prediction(case), pilot.mean)
-            need = units_needed(pilot, claim.unit(case), resolution=(claim.resolution - claim.model_error) / inflation, entries=entries)
+            target = (claim.resolution - claim.model_error) / inflation
+            need = units_needed(pilot, claim.unit(case), resolution=target, entries=entries)
             units.append(int(min(need, MOST_NUMBERS)))
             results.append(estimate(claim.simulate, case, units=units[-1], rng=_stream(claim, seed, i, 1)))
         return cls(claim, seed, results, units, z1, z2)

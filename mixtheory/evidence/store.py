@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-
 from mixtheory import paths
 from mixtheory.domain import DomainError
 from mixtheory.evidence.check import Evidence, verify

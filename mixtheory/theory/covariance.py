@@ -266,7 +266,7 @@ CLASS_DIFFERENT = Claim(
                lambda alpha, Sigma_W, Sigma_B, K: mm.shrinkage(alpha) * (Sigma_W + Sigma_B)),
            "K for K - 1": predicts(lambda alpha, Sigma_W, Sigma_B, K: mm.shrinkage(alpha) * Sigma_W
                                    + (mm.shrinkage(alpha) - (1 - mm.shrinkage(alpha)) / K) * Sigma_B),
-           "partners from any class": simulates(lambda size, *, K, **case: routes.simulate_class_any(size, K=K, **case))})
+           "partners from any class": simulates(routes.simulate_class_any)})
 
 
 # ---- tails -------------------------------------------------------------------------------------------------------

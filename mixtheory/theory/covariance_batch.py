@@ -73,11 +73,10 @@ def batch_factor(alpha: Any, n: Any, pairing: str, sharing: str) -> Any:
     _check_scheme(n, pairing, sharing)
     shared = sharing != "element"
     if pairing == "independent":
-        return s - s / (2 * n) if shared else s - (s - sp.Rational(1, 4)) / n if is_symbolic(s, n) else s - (s - 0.25) / n
-    half = sp.Rational(1, 2) if is_symbolic(s, n) else 0.5
+        return s - s / (2 * n) if shared else s - (4 * s - 1) / (4 * n)
     if pairing == "permutation":
-        return s if shared else s - (s - half) / n
-    return s - (1 - s) / (n - 1) if shared else s - half / (n - 1)
+        return s if shared else s - (2 * s - 1) / (2 * n)
+    return s - (1 - s) / (n - 1) if shared else s - 1 / (2 * (n - 1))
 
 
 def batch_mean_noise(alpha: Any, n: Any, pairing: str, sharing: str) -> Any:
@@ -88,12 +87,11 @@ def batch_mean_noise(alpha: Any, n: Any, pairing: str, sharing: str) -> Any:
     s = mm.shrinkage(alpha)
     _check_scheme(n, pairing, sharing)
     shared = sharing != "element"
-    quarter = sp.Rational(1, 4) if is_symbolic(s, n) else 0.25
     if pairing == "independent":
-        return s / (2 * n) if shared else (s - quarter) / n
+        return s / (2 * n) if shared else (4 * s - 1) / (4 * n)
     if shared:
         return 0 * s
-    return (s - 2 * quarter) / (n if pairing == "permutation" else n - 1)
+    return (2 * s - 1) / (2 * (n if pairing == "permutation" else n - 1))
 
 
 def _check_scheme(n: Any, pairing: str, sharing: str) -> None:
@@ -194,8 +192,8 @@ def _batch_claim(name: str, title: str, statement: str, schemes: tuple[tuple[str
 def _instead(pairing: str | None = None, sharing: str | None = None, mean_only: bool = False) -> Any:
     """Sampling with another pairing or another sharing than the case says."""
     simulate = routes.simulate_batch_mean if mean_only else routes.simulate_batch
-    return simulates(lambda size, *, rng, **case: simulate(
-        size, rng=rng, **{**case, **({"pairing": pairing} if pairing else {}), **({"sharing": sharing} if sharing else {})}))
+    changed = {k: v for k, v in (("pairing", pairing), ("sharing", sharing)) if v}
+    return simulates(lambda size, *, rng, **case: simulate(size, rng=rng, **{**case, **changed}))
 
 
 def _as_if(pairing: str, sharing: str) -> Any:
@@ -369,8 +367,8 @@ def derive_cross_second(pairing: str) -> Derivation:
     parameters = {"n": N, "k": K, "g": G, "pairing": pairing}
     if pairing == "permutation":
         d = Derivation(name, sp.Symbol(r"\operatorname{Var}\bigl(\sum_i a_{i\pi(i)}\bigr)/n^2"), parameters)
-        d = d.appeal((N * (N - 1) * same + N * K) / (N**2 * (N - 1)), "the variance of a permutation sum is $\\sum_{ij} "
-                     "a_{ij}^2/(n-1)$ for the doubly centred $a_{ij} = c_i\\cdot c_j$ (Hoeffding 1951)")
+        d = d.appeal((N * (N - 1) * same + N * K) / (N**2 * (N - 1)), "the variance of a permutation sum is "
+                     "$\\sum_{ij} a_{ij}^2/(n-1)$ for the doubly centred $a_{ij} = c_i\\cdot c_j$ (Hoeffding 1951)")
         return d.equals(cross_second(N, K, G, pairing), "mean over distinct members, by set partitions")
     once, twice, apart = PATTERNS[pairing]
     shared, disjoint = _dot_products(((0, 1), (1, 2)), 3), _dot_products(((0, 1), (2, 3)), 4)
@@ -392,7 +390,9 @@ def derive_fluctuation(pairing: str) -> Derivation:
                  - (Mean(S, laws[1]) + 2 * e1 * Mean(u, laws[1]))**2,
                  "$p = \\operatorname{tr}P/\\operatorname{tr}C$ has moments $e_1$ and $e_2$",
                  claim=f"covariance.cross_{pairing}")
-    return d.equals(fluctuation(ALPHA, N, K, G, pairing), "moments of $\\lambda$",
+    d = d.equals(Mean(S**2, laws[1]) + 4 * e1 * Mean(S * u, laws[1]) + 4 * e2 * Mean(u**2, laws[1])
+                 - (mm.shrinkage(ALPHA) + 2 * e1 * Mean(u, laws[1]))**2, "$\\mathbb{E}\\,S = s$", claim=S_SHRINK)
+    return d.equals(fluctuation(ALPHA, N, K, G, pairing), "the other moments of $\\lambda$",
                     claim="mixing_moments.shrinkage_square")
 
 
@@ -465,12 +465,14 @@ def _fluctuation_claims(pairing: str, sizes: tuple[int, ...], other: str) -> Non
         resolution=0.1, experiment="covariance")
 
 
-for _pairing, _sizes, _other in (("permutation", (4, 5), "roll"), ("roll", (4, 5), "permutation"), ("flip", (4, 6), "roll")):
-    _fluctuation_claims(_pairing, _sizes, _other)
+_fluctuation_claims("permutation", (4, 5), "roll")
+_fluctuation_claims("roll", (4, 5), "permutation")
+_fluctuation_claims("flip", (4, 6), "roll")
 
 FLUCTUATION_LIMIT = Claim(
     id="covariance.fluctuation_limit", title="One lambda a batch: the fluctuation never dies",
-    statement=r"\operatorname{Var}\frac{\tilde C}{C} \to V_S = \frac{\alpha}{(2\alpha+1)^2(2\alpha+3)} \quad(n\to\infty)",
+    statement=r"\operatorname{Var}\frac{\tilde C}{C} \to V_S = \frac{\alpha}{(2\alpha+1)^2(2\alpha+3)} "
+              r"\quad(n\to\infty)",
     kind="asymptotic", along=("n", -1), assumptions=("one lambda a batch",),
     fails_when="lambda is drawn for each element",
     predict=fluctuation_limit, derive=derive_fluctuation_limit, simulate=routes.simulate_fluctuation_in_n,
