@@ -48,7 +48,7 @@ class Picture:
 
 @contextlib.contextmanager
 def figure(columns: int = 1, **size: Any) -> Iterator[tuple[Figure, Any]]:
-    """Open a figure in the book's style: `with figure(2) as (fig, axes)`; keywords go to `Figure.subplots`."""
+    """Open a figure in the style of the book, for a `with` block; keyword arguments go to `Figure.subplots`."""
     with mpl.rc_context(STYLE):
         height = size.pop("height", 3.6)
         fig = Figure(figsize=(6.8 if columns == 1 else 3.6 * columns, height))
