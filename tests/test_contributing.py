@@ -17,6 +17,8 @@ def test_the_template_is_a_claim_that_stands():
         (name,) = set(claims()) - before
         evidence = verify(claims()[name])
     assert evidence.problems == []
-    assert evidence.exact and evidence.monte_carlo and evidence.derivation["certified"] == 1
+    assert evidence.exact
+    assert evidence.monte_carlo
+    assert evidence.derivation["certified"] == 1
     assert {m["route"] for m in evidence.mutants} == {"derivation", "exact", "monte carlo"}
     assert name not in claims()
