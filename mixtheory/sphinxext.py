@@ -199,6 +199,7 @@ def tidy_static(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything; late where we need the configuration of MyST-NB or the scripts of a theme."""
+    app.setup_extension("sphinx.ext.autodoc")           # its event is used below
     app.config.mathjax_path = "mathjax/tex-chtml.js"
     app.add_role("claim", XRefRole(warn_dangling=True))
     app.connect("config-inited", disconnect_thebe)
