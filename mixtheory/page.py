@@ -73,7 +73,7 @@ def claim(name: str) -> Html:
     proof = f"<details><summary>Derivation</summary>{derivation(name).text}</details>" if c.derive else ""
     return Html(
         f'<div class="mt-claim" id="{name}"><div class="mt-claim-head">'
-        f'<span class="mt-claim-title">{tex_to_html(c.title)}</span> '
+        f'<span class="mt-claim-title">{tex_to_html(_greek(c.title))}</span> '
         f'{_chips(row)}<code class="mt-claim-id">{name}</code></div>'
         f'<div class="mt-statement"><span class="math">\\[{html.escape(c.statement, quote=False)}\\]</span></div>'
         f"<dl>{given}{fails}</dl>{proof}"
@@ -159,9 +159,11 @@ def runs(experiment: str) -> Html:
     rows = []
     for r in records_of(experiment):
         verdicts = [m.verdict for m in r.measurements]
-        words = ", ".join(f"{verdicts.count(v)} {v}" for v in ("agrees", "inconclusive", "disagrees") if v in verdicts)
+        words = f"{verdicts.count('agrees')} of {len(verdicts)} agree" + "".join(
+            f", {verdicts.count(v)} {word}" for v, word in (("inconclusive", "inconclusive"), ("disagrees", "disagree"))
+            if v in verdicts)
         rows.append((r.dataset, r.scale, r.environment["device_name"], len(r.seeds),
-                     f"{words} of {len(verdicts)}" + (" (stale: the code has changed since)" if r.stale else ""),
+                     words + (" (stale: the code has changed since)" if r.stale else ""),
                      f"{r.wall_seconds:.0f} s"))
     if not any(r.device == "cuda" for r in records_of(experiment)):
         rows.append(("", "full", "GPU", "", ledgers.NOT_RUN, ""))
@@ -219,7 +221,7 @@ def ledger(chapter: str | None = None) -> Html:
         _link(r.id), f"{_status(r.status)} {r.kind}", f"{r.certified} / {r.total}" if r.total else "none",
         "none" if r.exact_error is None else scientific(r.exact_error),
         f"{r.monte_carlo['z']:.1f} at {100 * r.monte_carlo['resolution']:.2g} %" if r.monte_carlo else "none",
-        "<br>".join(f"{ROUTES[route]}&nbsp;{k}/{t}" for route, (k, t) in r.mutants.items()),
+        ", ".join(f"{ROUTES[route]} {k}/{t}" for route, (k, t) in r.mutants.items()),
         html.escape(r.observed("cpu")), html.escape(r.observed("cuda")))) + "</tr>" for r in rows)
     head = "".join(f"<th scope='col'>{c}</th>" for c in (
         "claim", "status, kind", "steps certified", "exact error", "<i>z</i> at resolution", "mutants rejected",

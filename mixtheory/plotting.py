@@ -143,7 +143,8 @@ def measured_against_predicted(axes: Axes, measurements: Sequence[Measurement], 
 
 def tex_to_html(text: str) -> str:
     """Plain words with $TeX$ and **bold** as HTML."""
-    parts = re.split(r"\$(.+?)\$", text)
-    words = [re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(p, quote=False)) for p in parts[::2]]
-    formulas = [rf'<span class="math">\({html.escape(p, quote=False)}\)</span>' for p in parts[1::2]]
-    return "".join(w + f for w, f in zip(words, [*formulas, ""], strict=True))
+    formulas = re.findall(r"\$(.+?)\$", html.escape(text, quote=False))
+    words = re.sub(r"\$(.+?)\$", "\0", html.escape(text, quote=False))        # bold may span a formula
+    words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", words)
+    spans = iter(rf'<span class="math">\({formula}\)</span>' for formula in formulas)
+    return re.sub("\0", lambda _: next(spans), words)
