@@ -45,7 +45,8 @@ SCHEMES = tuple((p, s) for p in PAIRINGS for s in SHARINGS if s != "pair" or p =
 TWICE = ("permutation", "roll", "flip")          # mixed twice with one lambda a batch, for the fluctuation
 ARMS = (*((a, p, s) for a in ALPHAS for p, s in SCHEMES), *((math.inf, p, "batch") for p in TWICE))
 
-# Sizes and margins, fixed before the recorded runs, with the noise of a pilot on digits. The shares of the
+# Sizes and margins, fixed before the recorded runs, with the noise of pilots on digits and Fashion-MNIST; where a
+# pilot was inconclusive (`correction` at n = 128 with a lambda each) the arm was dropped. The shares of the
 # correction are of the gap between self-pairs in and out, (1 - s)/(n - 1): with half of it or less a measured
 # value can agree with one of the two only.
 FACTOR_MARGIN = {8: 0.01, 128: 0.015}
