@@ -46,7 +46,8 @@ class Row:
     """One claim in the ledger.
 
     Attributes:
-        derivation: "none", "argued" or "proved" (every step certified, or resting on proved claims).
+        derivation: "none", "argued" or "proved" (every step certified or an appeal to a proved claim, and every
+            claim that a step uses proved: a certified step may have put another claim's formula in).
         certified, total: steps of the derivation.
         exact_error: largest error of the exact route in units of the scale; None without such a route.
         monte_carlo: z (worst entry), n (draws), resolution, sees (smallest error it would notice); or None.
@@ -184,11 +185,11 @@ def _proved(evidence: Mapping[str, Evidence], sound: set[str]) -> set[str]:
 
 
 def _closed(evidence: Evidence, proved: set[str]) -> bool:
-    """Whether the derivation holds, given these claims: each step certified, or an appeal to one of them."""
+    """Whether the derivation holds, given these claims: each step certified or an appeal to one, and no other used."""
     steps = evidence.derivation
     if steps is None or steps["open_appeals"] or any(p.startswith("derivation:") for p in evidence.problems):
         return False
-    return steps["certified"] == steps["total"] or proved.issuperset(steps["rests_on"])
+    return proved.issuperset(steps["rests_on"])
 
 
 def _rests_on(evidence: Evidence) -> tuple[str, ...]:

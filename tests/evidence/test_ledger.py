@@ -156,9 +156,10 @@ def test_one_open_appeal_among_resting_ones_is_an_argument():
     assert rows["top"].status == "argued"
 
 
-def test_certified_steps_stand_by_themselves():
+def test_certified_algebra_on_an_unproved_formula_is_an_argument():
     rows = ledger_of(top=evidence(2, 2, ["fake.base"]), base=evidence(derivation=None))
-    assert rows["top"].status == "proved"
+    assert rows["top"].status == "argued"
+    assert ledger_of(top=evidence(2, 2, ["fake.base"]), base=evidence())["top"].status == "proved"
 
 
 def test_arguments_in_a_circle_prove_nothing():
