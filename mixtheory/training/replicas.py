@@ -37,9 +37,11 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
-def generators(seeds: Sequence[int], device: torch.device, *, stream: int = 0) -> list[torch.Generator]:
+def generators(seeds: Sequence[int], device: torch.device, *, stream: int | tuple[int, ...] = 0
+               ) -> list[torch.Generator]:
     """One generator a replica, a function of its own seed and the stream only: replicas never share draws."""
-    states = [np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1 for seed in seeds]
+    path = stream if isinstance(stream, tuple) else (stream,)
+    states = [np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0] >> 1 for seed in seeds]
     return [torch.Generator(device=device).manual_seed(int(state)) for state in states]
 
 

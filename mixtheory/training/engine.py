@@ -1,0 +1,373 @@
+r"""Many networks trained as one program.
+
+R replicas, one for each arm and seed, share every kernel launch: parameters carry a leading axis R (see
+`models`), the batches are (R, n, ...), and one optimiser of `torch.optim` steps the stacked parameters, which is
+elementwise and so the same as R optimisers. `plain` trains one replica in the ordinary way; tests compare the two.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixtheory.domain import DomainError, check_count, check_member, check_positive
+from mixtheory.mixup import mix
+from mixtheory.training.arms import INITIAL, Arm, Draws, block_of, draw
+from mixtheory.training.inputs import Split, crop_flip, padded
+from mixtheory.training.models import Model, initial_state
+from mixtheory.training.replicas import generators
+
+__all__ = ["LOSSES", "Recipe", "Trained", "optimiser", "train"]
+
+OPTIMISERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine", "one-cycle")
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+WARM_UP = 0.2                       # share of the steps in which one-cycle rises
+ROWS = 1 << 13                      # rows (replicas x examples) in one evaluation batch
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of soft targets, nats: (..., n, K) twice -> (..., n).
+
+    The classes are moved to the second-last place first: over a short last axis torch's log-softmax takes ten
+    times as long.
+    """
+    return -(torch.log_softmax(logits.mT, -2) * target.mT).sum(-2)
+
+
+def squared(outputs: Tensor, target: Tensor) -> Tensor:
+    """Half the squared error summed over outputs: (..., n, K) twice -> (..., n)."""
+    return (outputs - target).square().sum(-1) / 2
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross-entropy": cross_entropy, "squared": squared}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How all replicas of a program are trained: the same for every arm.
+
+    epochs, batch: counts; the rest of an epoch after whole batches is dropped.
+    rate: the (largest) learning rate. schedule: constant, cosine (to 0) or one-cycle.
+    optimizer: sgd (with momentum, Nesterov if asked for) or adamw.
+    decay: weight decay of all parameters. Coupled (sgd): added to the gradient as decay x parameter. Decoupled
+    (adamw always, sgd if `decoupled`): parameters shrink by rate x decay in each step.
+    augment: crops by up to 4 pixels and mirror images. loss: cross-entropy or squared.
+    precision: float32, float64, or bfloat16 (forward pass in bfloat16, parameters and loss in float32).
+
+    Raises:
+        DomainError: values outside these domains.
+    """
+
+    epochs: int
+    batch: int
+    rate: float
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    decay: float = 0.0
+    decoupled: bool = False
+    schedule: str = "constant"
+    augment: bool = False
+    loss: str = "cross-entropy"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_count(self.epochs, "epochs", least=1)
+        check_count(self.batch, "batch")
+        check_positive(self.rate, "rate")
+        for name, members in (("optimizer", OPTIMISERS), ("schedule", SCHEDULES), ("loss", tuple(LOSSES)),
+                              ("precision", tuple(PRECISIONS))):
+            check_member(getattr(self, name), members, name)
+        for name, high in (("momentum", 1), ("decay", float("inf"))):
+            if not 0 <= getattr(self, name) < high:
+                raise DomainError(f"{name} = {getattr(self, name)}: must lie in [0, {high})")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise DomainError("nesterov = True: needs optimizer = 'sgd' and momentum > 0")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return PRECISIONS[self.precision]
+
+
+def optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe, steps: int) -> tuple[Any, Any]:
+    """The optimiser of torch.optim and its schedule over so many steps; stacked or plain parameters alike.
+
+    On a CPU not the fused one: it rounds the last elements of a tensor differently, so that a replica would
+    depend on its neighbours.
+    """
+    fused = parameters[0].is_cuda
+    if recipe.optimizer == "adamw":
+        optimizer: Any = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay, fused=fused,
+                                               foreach=not fused)
+    else:
+        optimizer = torch.optim.SGD(parameters, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.nesterov,
+                                    weight_decay=0.0 if recipe.decoupled else recipe.decay, fused=fused,
+                                    foreach=not fused)
+        if recipe.decoupled and recipe.decay:
+            @torch.no_grad()
+            def shrink(optimizer: Any, *_: Any) -> None:
+                torch._foreach_mul_(list(parameters), 1 - optimizer.param_groups[0]["lr"] * recipe.decay)
+            optimizer.register_step_pre_hook(shrink)
+    schedules = torch.optim.lr_scheduler
+    if recipe.schedule == "cosine":
+        return optimizer, schedules.CosineAnnealingLR(optimizer, T_max=steps)
+    if recipe.schedule == "one-cycle":
+        return optimizer, schedules.OneCycleLR(optimizer, recipe.rate, total_steps=steps, pct_start=WARM_UP,
+                                               cycle_momentum=False)
+    return optimizer, None
+
+
+@dataclass
+class Trained:
+    """R trained networks, replica (arm a, seed k) at a x seeds + k.
+
+    history: `loss` (epochs, R), the mean training loss of each epoch; `error` {epoch: (R,)}, on the test part.
+    """
+
+    model: Model
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    recipe: Recipe
+    shape: tuple[int, ...]
+    outputs: int
+    stacked: nn.Module
+    history: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return len(self.arms) * len(self.seeds)
+
+    @torch.no_grad()
+    def outputs_of(self, x: Tensor) -> Tensor:
+        """Logits (or predictions) of all replicas in evaluation mode: x (n, ...) -> (R, n, K)."""
+        self.stacked.eval()
+        parts = x.split(max(1, ROWS // self.replicas))
+        with _autocast(self.recipe, x.device):
+            return torch.cat([self.stacked(part.expand(self.replicas, *part.shape)).to(self.recipe.dtype)
+                              for part in parts], 1)
+
+    def module(self, replica: int) -> nn.Module:
+        """Replica number `replica` as an ordinary module, in evaluation mode; a copy."""
+        if not 0 <= replica < self.replicas:
+            raise DomainError(f"replica = {replica}: must lie in 0 .. {self.replicas - 1}")
+        first = next(self.stacked.parameters())
+        plain = self.model.plain(self.shape, self.outputs).to(first.device, first.dtype)
+        plain.load_state_dict({name: value[replica] for name, value in self.stacked.state_dict().items()})
+        return plain.eval()
+
+    def replica(self, arm: int, seed: int) -> int:
+        """Position of the replica of arm number `arm` and seed number `seed`."""
+        return arm * len(self.seeds) + seed
+
+
+def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int], recipe: Recipe,
+          members: Tensor | None = None, outputs: int | None = None, watch: int = 0, checkpoint: Path | None = None,
+          progress: Callable[..., Any] | None = None) -> Trained:
+    """Train one network for each arm and seed, all together, on the device of the data.
+
+    Args:
+        model: the architecture.
+        data: standardised examples, see `inputs.split`.
+        arms, seeds: R = arms x seeds replicas; those of one seed share initialisation and order of examples.
+        recipe: the same for all.
+        members: (R, m) indices of the training examples of each replica; None: all examples for each.
+        outputs: width of the last layer, if it is not the number of classes.
+        watch: in so many last epochs the error on the test part is kept.
+        checkpoint: a file to go on from if it is there, kept up to date, and removed at the end.
+        progress: called with a line of text after each epoch.
+
+    Returns:
+        `Trained`.
+
+    Raises:
+        DomainError: no arms or seeds, repeated seeds, fewer examples than a batch, members outside the data,
+            flip pairing with an odd batch.
+    """
+    arms, seeds = tuple(arms), tuple(seeds)
+    R, device, dtype = len(arms) * len(seeds), data.x.device, recipe.dtype
+    if not R or len(set(seeds)) < len(seeds):
+        raise DomainError(f"arms = {arms}, seeds = {seeds}: need at least one arm, and one or more different seeds")
+    if members is None:
+        members = torch.arange(len(data.x), device=device).expand(R, -1)
+    _check_members(members, R, len(data.x), recipe.batch)
+    shape, outputs = tuple(data.x.shape[1:]), outputs or data.classes
+    stacked = model.stacked(R, shape, outputs).to(device, dtype)
+    start = generators(seeds, torch.device("cpu"), stream=INITIAL)
+    state = initial_state(model.plain(shape, outputs), start)
+    stacked.load_state_dict({name: value.repeat(len(arms), *[1] * (value.ndim - 1)) for name, value in state.items()})
+    steps = members.shape[1] // recipe.batch
+    optimizer, schedule = optimiser(list(stacked.parameters()), recipe, recipe.epochs * steps)
+    trained = Trained(model, arms, seeds, recipe, shape, outputs, stacked, {"loss": [], "error": {}})
+    parts = {"stacked": stacked, "optimizer": optimizer, **({"schedule": schedule} if schedule else {})}
+    first = _resume(checkpoint, trained, parts)
+
+    feed = Feed(data, arms, seeds, recipe)
+    backward = _gradients(stacked, recipe, device)
+    block = block_of(members.shape[1])
+    while first < recipe.epochs:
+        count = min(block, recipe.epochs - first)
+        draws = draw(arms, seeds, first=first, epochs=count, total=recipe.epochs, members=members,
+                     batch=recipe.batch, augment=recipe.augment, dtype=dtype)
+        for epoch in range(count):
+            stacked.train()
+            loss = torch.zeros(R, dtype=torch.float64, device=device)
+            for step in range(epoch * steps, (epoch + 1) * steps):
+                loss += backward(*feed(draws, step))
+                optimizer.step()
+                if schedule:
+                    schedule.step()
+            trained.history["loss"].append(loss / steps)
+            if first + epoch >= recipe.epochs - watch:
+                trained.history["error"][first + epoch + 1] = _errors(trained, data)
+            if progress:
+                progress(f"epoch {first + epoch + 1} of {recipe.epochs}")
+        first += count
+        _keep(checkpoint, trained, parts, first)
+    stacked.eval()
+    trained.history["loss"] = torch.stack(trained.history["loss"])
+    for parameter in stacked.parameters():
+        parameter.grad = None
+    return trained
+
+
+class Feed:
+    """The mixed batches of all replicas, step by step: inputs (R, n, ...) and targets (R, n, K)."""
+
+    def __init__(self, data: Split, arms: Sequence[Arm], seeds: Sequence[int], recipe: Recipe) -> None:
+        device, self.replicas, K = data.x.device, len(arms) * len(seeds), data.classes
+        self.mixes = any(arm.alpha for arm in arms)
+        self.augment = recipe.augment
+        self.x = (padded(data) if recipe.augment else data.x).to(recipe.dtype)
+        self.y = data.y
+        share = torch.tensor([arm.smoothing for arm in arms for _ in seeds], dtype=recipe.dtype, device=device)
+        share = share[:, None, None]
+        one_hot = torch.eye(K, dtype=recipe.dtype, device=device)
+        self.targets = ((1 - share) * one_hot + share / K).flatten(0, 1)        # row r K + y: label y of replica r
+        self.replica = torch.arange(self.replicas, device=device)[:, None]
+        self.labels = self.replica * K
+
+    def __call__(self, draws: Draws, step: int) -> tuple[Tensor, Tensor]:
+        """The batches of step number `step` of a block."""
+        example = draws.example[step]
+        y = self.targets.index_select(0, (self.y[example] + self.labels).flatten())
+        if draws.augment is None:
+            x = self.x.index_select(0, example.flatten())
+        else:
+            top, left, flip = draws.augment[step].flatten(0, 1).unbind(1)
+            x = crop_flip(self.x, example.flatten(), top, left, flip.bool())
+        if self.mixes:
+            partner = (draws.partner[step] + self.replica * example.shape[1]).flatten()
+            lam = draws.lam[step].flatten()
+            x, y = mix(x, partner, lam), mix(y, partner, lam)
+        return x.unflatten(0, (self.replicas, -1)), y.unflatten(0, (self.replicas, -1))
+
+
+# --- one step -----------------------------------------------------------------------------------------------
+
+def _gradients(stacked: nn.Module, recipe: Recipe, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """A function that fills the gradients and returns the mean loss of each replica, (R,)."""
+    loss, parameters = LOSSES[recipe.loss], list(stacked.parameters())
+
+    def backward(x: Tensor, y: Tensor) -> Tensor:
+        for parameter in parameters:
+            parameter.grad = None
+        with _autocast(recipe, device):
+            outputs = stacked(x)
+        losses = loss(outputs.to(recipe.dtype), y).mean(-1)
+        losses.sum().backward()
+        return losses.detach()
+
+    return _Recorded(backward, stacked) if device.type == "cuda" else backward
+
+
+class _Recorded:
+    """On a GPU the kernels of a step are recorded once and then replayed: small networks launch nothing else."""
+
+    def __init__(self, backward: Callable[[Tensor, Tensor], Tensor], stacked: nn.Module) -> None:
+        self.backward, self.stacked, self.graph = backward, stacked, None
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.graph is None:
+            self._record(x, y)
+        self.x.copy_(x)
+        self.y.copy_(y)
+        self.graph.replay()
+        return self.losses
+
+    def _record(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x.clone(), y.clone()
+        kept = {name: value.clone() for name, value in self.stacked.named_buffers()}
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                self.backward(self.x, self.y)
+        torch.cuda.current_stream().wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.losses = self.backward(self.x, self.y)
+        for name, value in self.stacked.named_buffers():        # warming up moved the running statistics
+            value.copy_(kept[name])
+
+
+def _autocast(recipe: Recipe, device: torch.device) -> Any:
+    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
+
+
+@torch.no_grad()
+def _errors(trained: Trained, data: Split) -> Tensor:
+    outputs = trained.outputs_of(data.x_test.to(trained.recipe.dtype))
+    return (outputs.argmax(-1) != data.y_test).double().mean(-1)
+
+
+def _check_members(members: Tensor, replicas: int, examples: int, batch: int) -> None:
+    if members.ndim != 2 or len(members) != replicas or members.shape[1] < batch:
+        raise DomainError(f"members of shape {tuple(members.shape)}: must be ({replicas}, m), one row a replica, "
+                          f"with m of at least batch = {batch}")
+    if int(members.min()) < 0 or int(members.max()) >= examples:
+        raise DomainError(f"members from {int(members.min())} to {int(members.max())}: must lie in 0 .. {examples - 1}")
+
+
+# --- checkpoints --------------------------------------------------------------------------------------------
+
+def _identity(trained: Trained) -> str:
+    return repr((trained.model.name, trained.arms, trained.seeds, trained.recipe, trained.shape))
+
+
+def _resume(path: Path | None, trained: Trained, parts: dict[str, Any]) -> int:
+    """Epochs that a checkpoint already has, after loading it; 0 without one or with that of another training."""
+    if path is None or not path.is_file():
+        return 0
+    try:
+        kept = torch.load(path, weights_only=True, map_location=next(trained.stacked.parameters()).device)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return 0
+    if kept.get("identity") != _identity(trained):
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(kept[name])
+    trained.history = kept["history"]
+    return int(kept["epochs"])
+
+
+def _keep(path: Path | None, trained: Trained, parts: dict[str, Any], epochs: int) -> None:
+    if path is None:
+        return
+    if epochs == trained.recipe.epochs:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    torch.save({"identity": _identity(trained), "epochs": epochs, "history": trained.history,
+                **{name: part.state_dict() for name, part in parts.items()}}, aside)
+    os.replace(aside, path)
