@@ -113,8 +113,10 @@ def draw(arms: Sequence[Arm], seeds: Sequence[int], *, first: int, epochs: int, 
     """Random numbers of some epochs for the replicas (arm, seed), arm by arm.
 
     Args:
-        arms, seeds: R = arms x seeds replicas.
-        first, epochs: the first epoch and how many; `first` is a multiple of `block_of(examples)`.
+        arms: R = arms x seeds replicas, arm by arm.
+        seeds: see arms.
+        first: the first epoch, a multiple of `block_of(examples)`.
+        epochs: how many.
         total: epochs of the whole training, which annealing needs.
         members: (R, m) indices of the examples of each replica.
         batch: n; what is left of an epoch after whole batches is dropped.

@@ -178,7 +178,8 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
     Args:
         model: the architecture.
         data: standardised examples, see `inputs.split`.
-        arms, seeds: R = arms x seeds replicas; those of one seed share initialisation and order of examples.
+        arms: R = arms x seeds replicas, arm by arm.
+        seeds: replicas of one seed share initialisation and order of examples.
         recipe: the same for all.
         members: (R, m) indices of the training examples of each replica; None: all examples for each.
         outputs: width of the last layer, if it is not the number of classes.

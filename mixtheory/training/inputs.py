@@ -36,7 +36,8 @@ def split(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype =
         name: one of `data.NAMES`.
         device: where the tensors live.
         dtype: of the images.
-        train, test: keep only so many examples of a part, the first ones.
+        train: keep only so many training examples, the first ones.
+        test: keep only so many test examples.
 
     Raises:
         DataError: the data set cannot be had.
@@ -69,7 +70,8 @@ def crop_flip(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Te
     Args:
         images: (n, channels, h + 2 CROP, w + 2 CROP), from `padded`.
         index: (b,) which image.
-        top, left: (b,) integers from 0 to 2 CROP; CROP for both gives the image itself.
+        top: (b,) integers from 0 to 2 CROP.
+        left: the same; CROP for both gives the image itself.
         flip: (b,) booleans, mirrored left to right.
     """
     h, w = (side - 2 * CROP for side in images.shape[2:])
