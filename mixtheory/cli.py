@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -13,7 +15,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sympy.printing.str import StrPrinter
 
@@ -22,8 +24,11 @@ from mixtheory.domain import DomainError
 from mixtheory.evidence import claims, ledger
 from mixtheory.evidence.account import accounts, coverage, verdict
 from mixtheory.evidence.check import Evidence
-from mixtheory.evidence.record import RecordError
+from mixtheory.evidence.record import Record, RecordError
 from mixtheory.evidence.store import evidence_for
+
+if TYPE_CHECKING:
+    from mixtheory.training.jobs import Job
 
 __all__ = ["main"]
 
@@ -72,13 +77,24 @@ def parser() -> argparse.ArgumentParser:
     data.set_defaults(command=_data)
     data.add_argument("names", nargs="*", metavar="NAME", help="fetch these; none: only list")
 
-    train = commands.add_parser("train", help="run a training experiment and keep its record")
+    train = commands.add_parser("train", help="run training experiments and keep their records", description="""
+        Run one experiment on one data set; or, with --all, everything that the code as it is has not recorded yet,
+        most valuable per minute first. What is finished is kept: after an interruption, the same command goes on.""")
     train.set_defaults(command=_train)
-    train.add_argument("experiment", metavar="EXPERIMENT", help="named like its theory file")
-    train.add_argument("--dataset", metavar="D", default="digits", help="data set (digits)")
+    train.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="named like its theory file")
+    train.add_argument("--all", action="store_true", help="a campaign: every experiment (or those named) on every "
+                       "data set, but for records that are up to date")
+    train.add_argument("--dataset", metavar="D", help="without --all: the data set (digits)")
+    train.add_argument("--datasets", type=_names, metavar="A,B", help="with --all: only these data sets")
     train.add_argument("--scale", choices=("quick", "full"), default="quick")
     train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    train.add_argument("--out", type=Path, metavar="DIR", help="folder for the record")
+    train.add_argument("--budget", type=_minutes, metavar="MINUTES", default=math.inf,
+                       help="start nothing that is expected to take longer than what is left")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder for the records")
+    where = train.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=_positive, metavar="N", default=1, help="processes on this machine (1)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler, tcp://...")
+    train.add_argument("--fresh", action="store_true", help="start again from nothing")
     train.add_argument("--quiet", action="store_true", help="no progress")
     return top
 
@@ -216,20 +232,73 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from mixtheory.training import experiments
+    from mixtheory.training import campaign, jobs, replicas
 
     folder = options.out or (paths.RECORDS if options.scale == "full" else paths.BUILD / "runs")
     if folder is None:
         raise DomainError("--out: name a folder; there is no checkout whose book/records could take it")
-    line = _Progress(f"{options.experiment} on {options.dataset}", None, options.quiet)
+    if not options.all and (len(options.experiments) != 1 or options.datasets):
+        raise DomainError("name one experiment and --dataset, or give --all and, if you like, --datasets")
+    if options.all and options.dataset:
+        raise DomainError("--dataset: with --all it is --datasets")
+    if not options.scheduler:
+        replicas.device_of(options.device)
+    say: Callable[[str], None] = (lambda line: None) if options.quiet else functools.partial(print, flush=True)
+    chosen = options.datasets if options.all else [options.dataset or "digits"]
+    planned = jobs.plan(options.experiments, datasets=chosen, scale=options.scale, device=options.device, out=folder,
+                        fresh=options.fresh, again=not options.all, scheduler=options.scheduler, say=say)
+    line = _Progress("training", None, options.quiet)
     with line:
-        record = experiments.run(options.experiment, dataset=options.dataset, scale=options.scale,
-                                 device=options.device, progress=line.step)
+        campaign.run(planned, out=folder, budget=options.budget, workers=options.jobs, scheduler=options.scheduler,
+                     say=lambda text: (line.clear(), options.all and say(text)), progress=line.show)
+    for job in planned:
+        for trace in job.tracebacks:
+            print(trace, file=sys.stderr)
+    if options.all:
+        _campaign_table(planned)
+    elif planned[0].record:
+        _print_record(planned[0].record, folder)
+    else:
+        _print(_outcome(planned[0]))
+    bad = [job for job in planned if job.failed or job.verdicts["disagrees"]
+           or (not options.all and not job.record)]
+    return FAILED if bad else 0
+
+
+def _print_record(record: Record, folder: Path) -> None:
     _table(("measurement", "arm", "predicted", "measured", "99 % interval", "verdict"),
-           [(m.name, ", ".join(f"{k} {v}" for k, v in m.arm.items()), f"{m.predicted:.6g}", f"{m.mean:.6g}",
-             "[{:.6g}, {:.6g}]".format(*m.interval), m.verdict) for m in record.measurements])
-    _print(f"\n{record.save(folder)}: {record.environment['device_name']}, {record.wall_seconds:.1f} s")
-    return FAILED if any(m.verdict == "disagrees" for m in record.measurements) else 0
+           [(m.name, _arm(m.arm), f"{m.predicted:.6g}", f"{m.mean:.6g}", "[{:.6g}, {:.6g}]".format(*m.interval),
+             m.verdict) for m in record.measurements])
+    if record.observations:
+        _print("")
+        _table(("observation", "arm", "mean", "99 % interval", "unit"),
+               [(o.name, _arm(o.arm), f"{o.mean:.6g}",
+                 "[{:.6g}, {:.6g}]".format(*o.interval) if o.interval else "one value", o.unit)
+                for o in record.observations])
+    _print(f"\n{folder / record.name}.json: {record.environment['device_name']}, {record.wall_seconds:.1f} s")
+
+
+def _campaign_table(planned: Sequence[Job]) -> None:
+    for job in planned:
+        for m in job.record.measurements if job.record else ():
+            if m.verdict != "agrees":
+                low, high = m.interval
+                _print(f"{m.verdict}: {job.name}: {m.name}, {_arm(m.arm)}: predicted {m.predicted:.6g}, "
+                       f"[{low:.6g}, {high:.6g}], margin {m.margin:.2g}")
+    _table(("experiment", "data", "pieces", "wall", "agree", "inconclusive", "disagree", "outcome"),
+           [(job.experiment, job.dataset, f"{len(job.pieces) if job.record else len(job.done)} / {len(job.pieces)}",
+             f"{job.wall:.1f} s", *(str(job.verdicts[v]) for v in ("agrees", "inconclusive", "disagrees")),
+             _outcome(job)) for job in planned])
+
+
+def _outcome(job: Job) -> str:
+    first = next(iter(job.failed.items()), None)
+    more = f" and {len(job.failed) - 1} more" if len(job.failed) > 1 else ""
+    return textwrap.shorten(f"{job.outcome}: {first[0]}{more}: {first[1]}", WIDTH) if first else job.outcome
+
+
+def _arm(arm: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in arm.items())
 
 
 # --- small things -------------------------------------------------------------------------------------------
@@ -274,6 +343,15 @@ class _Progress:
             of = f" of {self.total}" if self.total else ""
             self._write(f"{self.what}: {self.done}{of} {' '.join(map(str, news))}"[:WIDTH])
 
+    def show(self, text: str) -> None:
+        """Say how far it is."""
+        if self.on and time.perf_counter() - self.start > 1:
+            self._write(f"{self.what}: {text}"[:WIDTH])
+
+    def clear(self) -> None:
+        """Make room for a line of text."""
+        self._write("")
+
     def _write(self, text: str) -> None:
         if self.on and (text or self.shown):
             sys.stderr.write(f"\r{text.ljust(self.shown)}" + ("" if text else "\r"))
@@ -304,6 +382,21 @@ def _whole(least: int) -> Callable[[str], int]:
 
 
 _natural, _positive = _whole(0), _whole(1)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,8 +19,8 @@ from scipy import stats
 from mixtheory.evidence.source import source_hash
 from mixtheory.evidence.store import write_atomically
 
-__all__ = ["LEAST_REPLICAS", "Measurement", "Observation", "Record", "RecordError", "as_json", "canonical_hash",
-           "environment", "experiment_source", "read_records"]
+__all__ = ["LEAST_REPLICAS", "Measurement", "Observation", "Record", "RecordError", "as_json", "environment",
+           "experiment_source", "read_records", "seal", "unseal"]
 
 LEAST_REPLICAS = 16                 # of a quick run; a full run may have as few as an interval needs, which is two
 CONFIDENCE = 0.99
@@ -178,9 +178,8 @@ class Record:
 
     def save(self, folder: Path) -> Path:
         """Write `folder`/`name`.json atomically."""
-        body = asdict(self)
         path = Path(folder) / f"{self.name}.json"
-        write_atomically(path, _text({**body, "content": canonical_hash(body)}))
+        write_atomically(path, seal(asdict(self)))
         return path
 
     @classmethod
@@ -191,16 +190,7 @@ class Record:
             RecordError: absent, not JSON, fields missing or unknown, the content does not match its hash, or the
                 file is not byte by byte as it was written.
         """
-        try:
-            raw = Path(path).read_bytes()
-            whole = json.loads(raw.decode())
-            body = dict(whole)
-            content = body.pop("content")
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise RecordError(f"{path}: not a complete record ({type(error).__name__}); run the experiment again") \
-                from error
-        if content != canonical_hash(body) or raw != _text(whole).encode():
-            raise RecordError(f"{path}: content does not match its hash: damaged or edited by hand; run it again")
+        body = unseal(path)
         if body.get("schema") != SCHEMA:
             raise RecordError(f"{path}: schema {body.get('schema')} is not {SCHEMA}; run the experiment again")
         try:
@@ -259,11 +249,25 @@ def as_json(value: Any, name: str = "value") -> Any:
     raise RecordError(f"{name}: a {type(value).__name__} is nothing that JSON knows")
 
 
-def canonical_hash(body: dict[str, Any]) -> str:
-    """SHA-256 (hex) of a JSON object, whatever its layout and the order of its keys."""
+def seal(body: dict[str, Any]) -> str:
+    """The text of a file that holds a JSON object and, as `content`, the SHA-256 (hex) of it."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return json.dumps({**body, "content": hashlib.sha256(canonical.encode()).hexdigest()}, indent=1) + "\n"
 
 
-def _text(body: dict[str, Any]) -> str:
-    return json.dumps(body, indent=1) + "\n"
+def unseal(path: Path) -> dict[str, Any]:
+    """What `seal` put into a file.
+
+    Raises:
+        RecordError: absent, no JSON object, or not byte by byte what `seal` wrote.
+    """
+    try:
+        raw = Path(path).read_bytes()
+        body = json.loads(raw.decode())
+        body.pop("content")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RecordError(f"{path}: not a complete record ({type(error).__name__}); run the experiment again") \
+            from error
+    if raw != seal(body).encode():
+        raise RecordError(f"{path}: content does not match its hash: damaged or edited by hand; run it again")
+    return body

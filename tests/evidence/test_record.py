@@ -36,7 +36,7 @@ def source(monkeypatch):
 def rehashed(path, **changes):
     body = {**json.loads(path.read_text()), **changes}
     body.pop("content")
-    path.write_text(module._text({**body, "content": module.canonical_hash(body)}))
+    path.write_text(module.seal(body))
 
 
 # --- the file -----------------------------------------------------------------------------------------------

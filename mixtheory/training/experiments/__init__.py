@@ -36,8 +36,8 @@ from mixtheory.domain import DomainError, check_member
 from mixtheory.evidence.record import Measurement, Observation, Record, as_json
 from mixtheory.training.data import NAMES
 
-__all__ = ["DATASETS", "EXPERIMENTS", "SCALES", "SEEDS", "conclude", "datasets_of", "measure_piece", "pieces_of", "run",
-           "seeds_of", "threads"]
+__all__ = ["DATASETS", "EXPERIMENTS", "SCALES", "SEEDS", "conclude", "datasets_of", "declared", "measure_piece",
+           "pieces_of", "run", "scales_of", "seeds_of", "threads"]
 
 EXPERIMENTS = tuple(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 DATASETS = (*NAMES, "diabetes")
@@ -49,6 +49,16 @@ WHOLE = "whole"                     # the only piece of a module with `measure`
 def datasets_of(experiment: str) -> tuple[str, ...]:
     """The data sets on which an experiment runs."""
     return _module(experiment).DATASETS
+
+
+def scales_of(experiment: str) -> tuple[str, ...]:
+    """The scales at which an experiment runs."""
+    return tuple(_module(experiment).SIZES)
+
+
+def declared(experiment: str, name: str) -> dict[Any, Any]:
+    """What a module declares for campaigns, `VALUE` or `MINUTES`; empty if nothing."""
+    return getattr(_module(experiment), name, {})
 
 
 def seeds_of(experiment: str, scale: str) -> tuple[int, ...]:
