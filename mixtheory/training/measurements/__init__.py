@@ -1,0 +1,1 @@
+"""Measurements of trained networks: scores, calibration, membership, gradients, curvature, segments, batches."""
