@@ -17,6 +17,8 @@ from mixtheory.pairing import check_sharing, lambdas, partners
 
 __all__ = ["Mixed", "blend", "mix", "mixup", "soft_labels"]
 
+BLOCK = 2**20       # bytes a thread mixes at a time, about a second-level cache
+
 
 class Mixed(NamedTuple):
     """A mixed batch: x (n, ...), y (n, classes) or None, lam (n,), partner (n,)."""
@@ -45,27 +47,39 @@ def mix(x: Any, partner: Any, lam: Any, *, out: Any = None) -> Any:
         DomainError: weights outside [0, 1], partners outside the batch, mismatched lengths, integer x, out that
             shares memory with x or is of another shape or dtype.
     """
+    check_partner(partner, len(x))
+    check_lambda(lam)
+    return _mix(x, partner, lam, out)
+
+
+def _mix(x: Any, partner: Any, lam: Any, out: Any = None) -> Any:
+    """`mix` for partners and weights that are known to be good: on a GPU it never waits for the device."""
     torch = _torch_if_tensor(x)
     if not (torch.is_floating_point(x) if torch else np.issubdtype(x.dtype, np.floating)):
         raise DomainError(f"x.dtype = {x.dtype}: mixing needs a floating-point array; convert images first")
-    check_partner(partner, len(x))
-    check_lambda(lam)
+    if torch:
+        partner = torch.as_tensor(partner, device=x.device).long()
     weights = torch.as_tensor(lam, dtype=x.dtype, device=x.device) if torch else np.asarray(lam, dtype=x.dtype)
     if weights.ndim:
         if tuple(weights.shape) != (len(x),):
             raise DomainError(f"lam of shape {tuple(weights.shape)}: must be one weight, or one an example ({len(x)},)")
         weights = weights.reshape((-1,) + (1,) * (x.ndim - 1))
     if out is None:
-        return blend(weights, x, x[partner])
+        if not torch:
+            return blend(weights, x, x[partner])
+        parts = [blend(w, own, x.index_select(0, whom)) for own, whom, w in _blocks(torch, x, partner, weights)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
     if (out.shape, out.dtype) != (x.shape, x.dtype) or _overlap(x, out, torch):
         raise DomainError(f"out of shape {tuple(out.shape)} and dtype {out.dtype}: must be another buffer like x "
                           f"({tuple(x.shape)}, {x.dtype}); in place, partners would be mixed twice")
-    if torch:
-        torch.index_select(x, 0, torch.as_tensor(partner, device=x.device), out=out)
-        return torch.lerp(out, x, weights, out=out)
-    np.take(x, partner, axis=0, out=out, mode="clip" if out.flags.c_contiguous else "raise")
-    out *= 1 - weights
-    out += weights * x
+    for own, whom, w, mixed in _blocks(torch, x, partner, weights, out):
+        if torch:
+            torch.index_select(x, 0, whom, out=mixed)
+            torch.lerp(mixed, own, w, out=mixed)
+        else:
+            np.take(x, whom, axis=0, out=mixed, mode="clip" if mixed.flags.c_contiguous else "raise")
+            mixed *= 1 - w
+            mixed += w * own
     return out
 
 
@@ -113,14 +127,26 @@ def mixup(x: Any, y: Any = None, *, alpha: float | Law, rng: Any, pairing: str =
         check_simplex(y)
     partner = partners(pairing, len(x), rng=rng)
     lam = lambdas(law, len(x), sharing=sharing, rng=rng, pairing=pairing)
-    return Mixed(mix(x, partner, lam, out=out), None if y is None else mix(y, partner, lam), lam, partner)
+    return Mixed(_mix(x, partner, lam, out), None if y is None else _mix(y, partner, lam), lam, partner)
+
+
+def _blocks(torch: Any, x: Any, *others: Any) -> list[tuple[Any, ...]]:
+    """Rows that are mixed together: few enough for partners that were just gathered to be in the cache still.
+
+    The memory is then passed over once, as by mixing two arrays that lie ready. On a GPU all rows are one block.
+    """
+    n, cores = len(x), torch.get_num_threads() if torch else 1
+    step = max(1, n if torch and not x.is_cpu else n * BLOCK * cores // max(x.nbytes, 1))
+    if step >= n:
+        return [(x, *others)]
+    return [tuple(a[start:start + step] if a.ndim else a for a in (x, *others)) for start in range(0, n, step)]
 
 
 def _overlap(x: Any, out: Any, torch: Any) -> bool:
     """Whether two buffers may share memory (by the ranges that they span)."""
     if not torch:
         return np.may_share_memory(x, out)
-    if x.device != out.device:
+    if x.device != out.device or not x.numel():
         return False
     span = [t.element_size() * (1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True)))
             for t in (x, out)]

@@ -7,6 +7,7 @@ import pytest
 import sympy as sp
 import torch
 
+from mixtheory import mixup as operation
 from mixtheory.domain import DomainError
 from mixtheory.mixing import Atoms
 from mixtheory.mixup import Mixed, blend, mix, mixup, soft_labels
@@ -97,6 +98,107 @@ def test_bad_input_to_mix(kind, change, why, reuse):
     given = {k: v if np.isscalar(v) else to(v) for k, v in given.items()}
     with pytest.raises(DomainError, match=why):
         mix(**given, out=to(np.zeros(X.shape)) if reuse else None)
+
+
+# ---- a few rows at a time ----------------------------------------------------------------------------------
+
+LAYOUTS = {
+    "contiguous": lambda a: a,
+    "channels last": lambda a: a.contiguous(memory_format=torch.channels_last),
+    "every other row": lambda a: a.repeat_interleave(2, 0)[::2],
+    "turned": lambda a: a.mT.contiguous().mT,
+}
+WEIGHTS = {"a number": lambda n: 0.3, "one for each": lambda n: torch.linspace(0, 1, n, dtype=torch.float64)}
+
+
+def plain_mix(x, partner, lam):
+    """A loop over rows, in float64."""
+    lam = torch.as_tensor(lam, dtype=torch.float64).expand(len(x))
+    return torch.stack([lam[i] * x[i].double() + (1 - lam[i]) * x[partner[i]].double() for i in range(len(x))])
+
+
+@pytest.fixture(params=[1, 3, 7, 100], ids=lambda rows: f"{rows} rows")
+def rows(request, monkeypatch):
+    """How many of the rows of `images()` in float32 a block holds."""
+    monkeypatch.setattr(operation, "BLOCK", request.param * 2 * 3 * 4 * 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    return request.param
+
+
+def images(dtype=torch.float32):
+    return torch.rand(10, 2, 3, 4, generator=generator("torch"), dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize(("dtype", "slack"), [(torch.float32, 2e-7), (torch.float64, 4e-16), (torch.bfloat16, 0.02)])
+def test_blocks_leave_no_trace(rows, weights, layout, dtype, slack):
+    x, lam = layout(images(dtype)), weights(10)
+    partner = torch.tensor([9, 0, 0, 5, 4, 8, 1, 2, 3, 7])
+    expected = plain_mix(x, partner, lam)
+    within = plain_mix(x, partner.clamp(max=6), lam)  # as if the last rows could not be reached from the first block
+    assert (expected - within).abs().max() > 0.1
+    for fill in (lambda a: torch.full_like(a, 9.0), lambda a: torch.full((*a.shape, 2), 9.0, dtype=dtype)[..., 0]):
+        out = fill(x)
+        assert mix(x, partner, lam, out=out) is out
+        assert (out.double() - expected).abs().max() <= slack
+    assert (mix(x, partner, lam).double() - expected).abs().max() <= slack
+    if dtype != torch.bfloat16:
+        out = np.full(x.shape, 9.0, x.numpy().dtype)
+        assert np.abs(mix(x.numpy(), partner.numpy(), lam, out=out) - expected.numpy()).max() <= slack
+
+
+def test_without_a_buffer_blocks_change_no_bit(rows):
+    x, partner, lam = images(), torch.arange(9, -1, -1), torch.linspace(0, 1, 10)
+    whole = blend(lam[:, None, None, None], x, x[partner])
+    assert torch.equal(mix(x, partner, lam), whole)
+    assert np.array_equal(mix(x.numpy(), partner.numpy(), lam.numpy()), whole.numpy())
+
+
+def test_at_the_ends_one_member_is_copied_bit_by_bit(rows):
+    x, partner = images(), torch.arange(9, -1, -1)
+    for lam, expected in ((1.0, x), (0.0, x[partner])):
+        assert torch.equal(mix(x, partner, lam, out=torch.empty_like(x)), expected)
+        assert torch.equal(mix(x, partner, torch.full((10,), lam)), expected)
+
+
+def test_gradients_reach_both_members_and_the_weights(rows):
+    x, partner, lam = images(torch.float64), torch.arange(9, -1, -1), torch.linspace(0.1, 0.9, 10).double()
+    assert torch.autograd.gradcheck(
+        lambda a, w: operation._mix(a, partner, w), (x[:, :1, :1, :2].requires_grad_(), lam.requires_grad_()))
+
+
+def test_many_batches_at_once(rows):
+    x, partner = torch.stack([images(), 2 * images()]), torch.arange(9, -1, -1)
+    many = torch.func.vmap(lambda a: mix(a, partner, 0.3))(x)
+    assert torch.allclose(many, torch.stack([mix(a, partner, 0.3) for a in x]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+@pytest.mark.parametrize("reuse", [False, True])
+def test_partners_of_any_integer_type_are_indices_and_no_mask(dtype, reuse):
+    x, partner = torch.as_tensor(X), torch.tensor([1, 0, 1, 1], dtype=dtype)
+    expected = plain_mix(x, partner.long(), 0.5)
+    assert torch.equal(mix(x, partner, 0.5, out=torch.empty_like(x) if reuse else None), expected)
+
+
+@both
+def test_rows_without_numbers_and_batches_without_rows(kind):
+    for shape in ((0, 2), (4, 0)):
+        x, partner = AS[kind](np.zeros(shape)), AS[kind](np.arange(shape[0]))
+        assert mix(x, partner, 0.5).shape == mix(x, partner, 0.5, out=AS[kind](np.ones(shape))).shape == x.shape
+
+
+def test_what_mixup_has_drawn_itself_is_not_checked_again(monkeypatch):
+    """On a GPU every check of values waits for the device."""
+    def refuse(*given):
+        raise AssertionError("checked again")
+
+    for name in ("check_partner", "check_lambda"):
+        monkeypatch.setattr(operation, name, refuse)
+    mixup(torch.as_tensor(X), alpha=1.0, rng=generator("torch"))
+    with pytest.raises(AssertionError, match="checked again"):
+        mix(X, PARTNER, LAM)
 
 
 def test_other_containers_are_refused():
