@@ -6,8 +6,9 @@ Every function returns an object that a notebook shows; none of them types a num
 from __future__ import annotations
 
 import html
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -21,7 +22,7 @@ from mixtheory.evidence.account import Account, accounts, coverage, verdict
 from mixtheory.evidence.record import Record, RecordError
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["Html", "Markdown", "account", "claim", "derivation", "evidence", "ledger", "ledger_graph", "quick_run",
+__all__ = ["Html", "Markdown", "account", "claim", "comparison", "derivation", "evidence", "ledger", "ledger_graph", "quick_run",
            "records_of", "runs", "scientific", "table", "theorem", "trial", "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
@@ -168,6 +169,37 @@ def runs(experiment: str) -> Html:
     if not any(r.device == "cuda" for r in records_of(experiment)):
         rows.append(("", "full", "GPU", "", ledgers.NOT_RUN, ""))
     return table(("data", "scale", "device", "replicas", "measurements", "time"), rows)
+
+
+def comparison(record: Record, names: Mapping[str, str], arms: Sequence[str], *, networks: str,
+               caption: str = "") -> Html:
+    """What a run observed, arm beside arm: means over replicas with half the width of their 99 % intervals.
+
+    Args:
+        record: with observations.
+        names: name of the observation -> words for the reader.
+        arms: the columns; the first is what the others are compared with.
+        networks: which group of networks.
+        caption: of the table.
+
+    Raises:
+        DomainError: nothing of that name was observed in any of the arms.
+    """
+    found = {(o.name, o.arm.get("arm")): o for o in record.observations if o.arm.get("networks") == networks}
+    rows = []
+    for name, words in names.items():
+        cells = [found.get((name, arm)) for arm in arms]
+        if not any(cells):
+            raise DomainError(f"names = {name!r}: not observed on {networks} in {record.name}")
+        rows.append((words, *("" if o is None else _with_interval(o.mean, o.interval) for o in cells)))
+    return table(("", *arms), rows, caption)
+
+
+def _with_interval(mean: float, interval: tuple[float, float] | None) -> str:
+    half = (interval[1] - interval[0]) / 2 if interval else 0.0
+    size = half or abs(mean)
+    digits = max(0, min(5, 1 - math.floor(math.log10(size)))) if size else 0
+    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half else "")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Html:

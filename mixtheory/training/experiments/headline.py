@@ -156,8 +156,9 @@ def conclude(dataset: str, *, size: dict[str, dict[str, Group]], seeds: Sequence
         if len(factors) > 1:
             n = group.depth.batch
             measurements.append(Measurement(
-                "hidden_factor", "covariance.batch_distinct_element", {"networks": name, "alpha": ALPHA, "n": n, **SCHEME},
-                tuple(factors), float(batch_factor(ALPHA, n, **SCHEME)), FACTOR_MARGIN, UNITS["hidden_factor"]))
+                "hidden_factor", "covariance.batch_distinct_element",
+                {"networks": name, "alpha": ALPHA, "n": n, **SCHEME}, tuple(factors),
+                float(batch_factor(ALPHA, n, **SCHEME)), FACTOR_MARGIN, UNITS["hidden_factor"]))
         observations += [Observation(measured, {"networks": name, "arm": arm}, tuple(values), UNITS[measured])
                          for arm, numbers in table.items() for measured, values in numbers.items()
                          if measured != "hidden_factor"]
