@@ -22,8 +22,8 @@ from mixtheory.evidence.account import Account, accounts, coverage, verdict
 from mixtheory.evidence.record import Record, RecordError
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["Html", "Markdown", "account", "claim", "comparison", "derivation", "evidence", "ledger", "ledger_graph", "quick_run",
-           "records_of", "runs", "scientific", "table", "theorem", "trial", "trial_summary"]
+__all__ = ["Html", "Markdown", "account", "claim", "comparison", "derivation", "evidence", "ledger", "ledger_graph",
+           "quick_run", "records_of", "runs", "scientific", "table", "theorem", "trial", "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
