@@ -7,7 +7,8 @@ the numbers of correct predictions in the bins are sums of independent Bernoulli
 
     E[ECE | c] = (1/n) sum_b E |sum_{i in b} (B_i - c_i)|,   B_i ~ Bernoulli(c_i) independent,
 
-which `ece_bias` computes. It falls as sqrt(bins / n), and it is of the size of the effects that are reported.
+which `ece_bias` computes. It falls as sqrt(bins / n) once the bins are full, and is of the size of many effects that
+are reported: show it beside every ECE.
 
 Source, from memory: Guo et al. 2017 (ECE, temperature); Nixon et al. 2019 (adaptive and class-wise bins); Kumar
 et al. 2019 (debiased squared error); Roelofs et al. 2022 (bias of the plug-in); Broecker and Smith 2007 (`ece_null`).
@@ -25,6 +26,7 @@ import torch
 from mixtheory.domain import DomainError, check_count, check_member, check_positive
 from mixtheory.training.measurements.binning import BINNINGS, absolute_deviation, bin_of, sums
 from mixtheory.training.measurements.scores import (
+    as_given,
     as_labels,
     as_logits,
     brier,
@@ -244,7 +246,7 @@ def report(logits: Any, y: Any, *, held_out: Any, bins: int = 15, binning: str =
     """
     z = as_logits(logits)
     label, n = as_labels(y, z), z.shape[-2]
-    chosen = torch.as_tensor(np.array(held_out) if not isinstance(held_out, torch.Tensor) else held_out)
+    chosen = as_given(held_out, torch.device("cpu"))
     if chosen.dtype == torch.bool and tuple(chosen.shape) == (n,):
         chosen = chosen.nonzero()[:, 0]
     elif (chosen.ndim != 1 or chosen.dtype == torch.bool or (len(chosen) and (

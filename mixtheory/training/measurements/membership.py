@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mixtheory.domain import DomainError, check_count, check_member
-from mixtheory.training.measurements.scores import as_labels, as_logits, as_tensor, of_label
+from mixtheory.training.measurements.scores import as_given, as_labels, as_logits, as_tensor, of_label
 
 __all__ = ["Attack", "LikelihoodRatio", "attack", "auc", "auc_error", "auc_error_null", "confidence",
            "likelihood_ratio_attack", "loss_gap", "losses", "member_mask", "threshold_attack"]
@@ -97,7 +97,7 @@ def auc(member_scores: Any, nonmember_scores: Any) -> torch.Tensor:
 def auc_error(member_scores: Any, nonmember_scores: Any) -> torch.Tensor:
     """Standard error of `auc` for independent examples (DeLong), with or without signal; shape (...).
 
-    The share of non-members that each member beats has variance S, that of members each non-member loses to S':
+    The share of non-members that each member beats has variance S, that of members that each non-member beats S':
     sqrt(S / n + S' / m). It is 0 if the scores separate perfectly, however few there are.
 
     Raises:
@@ -105,8 +105,8 @@ def auc_error(member_scores: Any, nonmember_scores: Any) -> torch.Tensor:
     """
     member, other = _sides(member_scores, nonmember_scores, least=2)
     n, m = member.shape[-1], other.shape[-1]
-    wins, defeats = _twice_beaten(member, other) / (2 * m), _twice_beaten(-other, -member) / (2 * n)
-    return (wins.var(-1) / n + defeats.var(-1) / m).sqrt()
+    ours, theirs = _twice_beaten(member, other) / (2 * m), _twice_beaten(other, member) / (2 * n)
+    return (ours.var(-1) / n + theirs.var(-1) / m).sqrt()
 
 
 def auc_error_null(member_scores: Any, nonmember_scores: Any) -> torch.Tensor:
@@ -139,10 +139,10 @@ def attack(member_scores: Any, nonmember_scores: Any, *, rates: Sequence[float] 
     member, other = _sides(member_scores, nonmember_scores, least=2)
     member = member.sort(-1).values
     n, m = member.shape[-1], other.shape[-1]
-    # a best threshold is a member's score, or above all
+    # a best threshold is a member's score (the lowest calls all members: advantage >= 0), or above all
     hits = n - _count(member, member, right=False)
     alarms = m - _count(other.sort(-1).values, member, right=False)
-    advantage = (hits / n - alarms / m).amax(-1).clamp(min=0)
+    advantage = (hits / n - alarms / m).amax(-1)
     tpr = [torch.where(alarms <= math.floor(rate * m * (1 + 1e-12)), hits, 0.0).amax(-1) / n for rate in rates]
     tpr = torch.stack(tpr, -1) if tpr else advantage.new_zeros(*advantage.shape, 0)
     return Attack(auc(member, other), auc_error(member, other), advantage, tpr, tuple(rates))
@@ -200,13 +200,13 @@ def likelihood_ratio_attack(values: Any, members: Any, *, mode: str = "online", 
     check_member(mode, MODES, "mode")
     check_member(spread, SPREADS, "spread")
     x = as_tensor(values, "values")
-    inside = torch.as_tensor(members, device=x.device)
+    inside = as_given(members, x.device)
     if x.ndim != 2 or inside.shape != x.shape or inside.dtype != torch.bool:
         raise DomainError(f"values {tuple(x.shape)}, members {tuple(inside.shape)} of {inside.dtype}: must be "
                           "(R, n) numbers and (R, n) booleans")
     if x.isinf().any():
         raise DomainError("values: must be finite; `confidence` computes them from logits")
-    group = torch.arange(len(x), device=x.device) if groups is None else torch.as_tensor(groups, device=x.device)
+    group = torch.arange(len(x), device=x.device) if groups is None else as_given(groups, x.device)
     if tuple(group.shape) != (len(x),) or group.is_floating_point():
         raise DomainError(f"groups of shape {tuple(group.shape)}, {group.dtype}: must be one integer a replica")
     group = group.unique(return_inverse=True)[1]
@@ -230,7 +230,7 @@ def member_mask(indices: Any, n: int) -> torch.Tensor:
         DomainError: indices that are not integers in 0 .. n - 1, n < 1.
     """
     check_count(n, "n", least=1)
-    indices = torch.as_tensor(indices)
+    indices = as_given(indices)
     if indices.ndim != 2 or indices.is_floating_point() or indices.dtype == torch.bool:
         raise DomainError(f"indices of shape {tuple(indices.shape)}, {indices.dtype}: must be integers (R, m)")
     if indices.numel() and not (int(indices.min()) >= 0 and int(indices.max()) < n):

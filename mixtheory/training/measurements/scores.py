@@ -17,8 +17,13 @@ import torch
 
 from mixtheory.domain import DomainError
 
-__all__ = ["as_labels", "as_logits", "as_tensor", "brier", "error", "nll", "of_label", "overconfidence",
+__all__ = ["as_given", "as_labels", "as_logits", "as_tensor", "brier", "error", "nll", "of_label", "overconfidence",
            "temperature"]
+
+
+def as_given(values: Any, device: torch.device | None = None) -> torch.Tensor:
+    """A tensor of the dtype given; NumPy arrays are copied, so read-only ones are welcome."""
+    return torch.as_tensor(np.array(values) if isinstance(values, np.ndarray) else values, device=device)
 
 
 def as_tensor(values: Any, name: str) -> torch.Tensor:
@@ -27,9 +32,7 @@ def as_tensor(values: Any, name: str) -> torch.Tensor:
     Raises:
         DomainError: NaN among the values.
     """
-    if isinstance(values, np.ndarray):
-        values = np.array(values, dtype=np.float64)
-    tensor = torch.as_tensor(values).detach().to(torch.float64)
+    tensor = as_given(values).detach().to(torch.float64)
     if torch.isnan(tensor).any():
         raise DomainError(f"{name} of shape {tuple(tensor.shape)}: {int(torch.isnan(tensor).sum())} entries are NaN")
     return tensor
@@ -55,7 +58,7 @@ def as_labels(y: Any, z: torch.Tensor, name: str = "y") -> torch.Tensor:
     Raises:
         DomainError: another shape, a label that is not an integer in 0 .. K - 1.
     """
-    y = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y, device=z.device)
+    y = as_given(y, z.device)
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise DomainError(f"{name} of dtype {y.dtype}: labels must be integers")
     if tuple(y.shape) not in (tuple(z.shape[-2:-1]), tuple(z.shape[:-1])):

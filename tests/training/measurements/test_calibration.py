@@ -132,18 +132,16 @@ def test_ece_agrees_with_a_loop(binning, n, bins):
     assert float(cal.ece(z, y, bins, binning)) == pytest.approx(naive_ece(z.softmax(-1), y, bins, binning), rel=1e-12)
 
 
-def test_the_loop_sees_wrong_eces():
-    """Unweighted bins, bins of the examples' positions, gaps before the mean: all far from the naive value."""
-    z = random_logits(100, 4, seed=3)
-    y = draw(z / 2, 3)
-    right = naive_ece(z.softmax(-1), y, 15, "width")
-    seen = cal.reliability(z, y, 15)
-    unweighted = float((seen.confidence - seen.accuracy).abs().sum() / (seen.count > 0).sum())
-    top = z.softmax(-1).max(-1)
-    gap = top.values - (top.indices == y).double()
-    by_position = float(gap[:90].reshape(15, 6).mean(1).abs().mean())
-    for wrong in (unweighted, by_position, float(gap.abs().mean())):
-        assert abs(wrong - right) > 0.05 * right
+def test_the_case_by_hand_sees_wrong_eces():
+    """Bins not weighted, bins of positions in the data, gaps before the mean: each is its own number, far away."""
+    seen = cal.reliability(P, Y, 5, of="probabilities")
+    unweighted = float((seen.confidence - seen.accuracy).abs().sum() / 3)
+    assert unweighted == pytest.approx((0.075 + 0.8 + 0.1) / 3)
+    by_position = (abs(0.9 + 0.6 - 2) + abs(0.8 + 0.55)) / 4
+    before_the_mean = (0.1 + 0.4 + 0.8 + 0.55) / 4
+    for wrong in (unweighted, by_position, before_the_mean):
+        assert abs(wrong - float(cal.ece(P, Y, 5, of="probabilities"))) > 0.05
+        assert abs(wrong - float(cal.ece(P, Y, 2, "mass", of="probabilities"))) > 0.05
 
 
 @pytest.mark.parametrize(("n", "bins"), [(30, 15), (31, 4), (100, 7), (6, 9)])
@@ -328,9 +326,10 @@ def test_temperature_without_a_minimum():
     T = cal.temperature(z, y, clip=(0.05, 20))
     assert T[:2].tolist() == [0.05, 20.0]
     assert float(T[2]) == float(cal.temperature(z[2], y[2]))
+    flat, label = random_logits(40, 1, seed=7).expand(40, 7), torch.arange(40) % 7     # equal within each row
     with pytest.raises(DomainError, match="1 do no better"):
-        cal.temperature(torch.full((5, 3), 0.1), torch.tensor([0, 1, 2, 0, 0]))
-    assert float(cal.temperature(torch.full((5, 3), 0.1), torch.zeros(5, dtype=torch.long), clip=(0.5, 2))) == 2
+        cal.temperature(flat, label)
+    assert float(cal.temperature(flat, 0 * label, clip=(0.5, 2))) == 2
     for clip in ((0, 1), (2, 1), (1, math.inf)):
         with pytest.raises(DomainError, match="clip"):
             cal.temperature(z, y, clip=clip)
