@@ -182,7 +182,9 @@ def _ratio_of_means(top: torch.Tensor, bottom: torch.Tensor) -> Measured:
 
 def _centred(a: torch.Tensor) -> torch.Tensor:
     check_count(len(a), "n")
-    rows = a.detach().double().flatten(1) if a.ndim > 1 else a.detach().double()[:, None]
+    rows = a.detach().double().reshape(len(a), -1)
+    if not bool(rows.isfinite().all()):
+        raise DomainError("layer: its output is not finite on these inputs")
     return rows - rows.mean(0)
 
 

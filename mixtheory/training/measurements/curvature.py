@@ -1,7 +1,8 @@
 r"""The Hessian of the mean loss of a module over data: products, the matrix, its largest eigenvalues, its trace.
 
-H v is reverse over reverse differentiation (H is symmetric), summed over chunks of the data in float64. The parameters
-are those with requires_grad, in the order of `named_parameters`: freeze the others to look at one layer.
+H v is reverse over reverse differentiation (H is symmetric), summed over chunks of the data in float64: it asks nothing
+of the layers but that their backward pass is differentiable. The parameters are those with requires_grad, in the order
+of `named_parameters`: freeze the others to look at one layer.
 
 Source: Pearlmutter (1994) for H v; Lehoucq, Sorensen and Yang (1998), ARPACK, for the eigenvalues; Hutchinson (1989)
 for the trace (all from memory).
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
-from torch.func import grad, vjp, vmap
+from torch.func import grad, vjp
 
 from mixtheory.domain import DomainError, check_count, check_member, check_same_length
 from mixtheory.training.measurements.gradients import Loss, Measured, check_targets, functional_loss
@@ -22,6 +23,7 @@ from mixtheory.training.measurements.gradients import Loss, Measured, check_targ
 __all__ = ["Hessian", "LARGEST_MATRIX", "Spectrum"]
 
 LARGEST_MATRIX = 4096
+NUMBERS = 2**26         # entries of random vectors held at a time
 ENDS = {"largest": "LA", "smallest": "SA", "magnitude": "LM"}
 
 
@@ -48,7 +50,6 @@ class Hessian:
         y: (n, K) soft labels on the simplex for `cross_entropy` (nats), targets for `squared`.
         loss: one of `gradients.LOSSES`, or a function of outputs and y that returns the n losses.
         chunk: examples differentiated at a time.
-        columns: vectors multiplied at a time.
 
     Raises:
         DomainError: BatchNorm or Dropout in training mode, no trainable parameter, labels off the simplex, mismatched
@@ -56,10 +57,9 @@ class Hessian:
     """
 
     def __init__(self, module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, loss: Loss = "cross_entropy",
-                 chunk: int = 1024, columns: int = 16) -> None:
+                 chunk: int = 1024) -> None:
         n = check_count(check_same_length(x=x, y=y), "n", least=1)
         check_count(chunk, "chunk", least=1)
-        self.columns = int(check_count(columns, "columns", least=1))
         losses, self.params = functional_loss(module, loss)
         check_targets(loss, y)
         self.chunks = list(zip(x.split(chunk), y.split(chunk), strict=True))
@@ -79,8 +79,10 @@ class Hessian:
         result = torch.zeros(rows.shape, dtype=torch.float64, device=self.device)
         for part, targets in self.chunks:
             pull = vjp(lambda params, x=part, y=targets: self._slope(params, x, y), self.params)[1]
-            times = vmap(lambda row, pull=pull: _flat(pull(self._named(row))[0]), chunk_size=self.columns)
-            result += times(rows).detach()
+            for row, total in zip(rows, result, strict=True):
+                total += torch.cat([h.detach().flatten() for h in pull(self._named(row))[0].values()])
+        if not bool(result.isfinite().all()):
+            raise DomainError("module: its Hessian is not finite on these inputs")
         return result.T.reshape(v.shape)
 
     def matrix(self) -> torch.Tensor:
@@ -142,8 +144,9 @@ class Hessian:
         check_count(probes, "probes", least=2)
         _check_rng(rng)
         values = []
-        for start in range(0, int(probes), self.columns):
-            shape = (self.size, min(self.columns, int(probes) - start))
+        block = max(1, NUMBERS // self.size)
+        for start in range(0, int(probes), block):
+            shape = (self.size, min(block, int(probes) - start))
             z = (2 * torch.randint(2, shape, generator=rng, device=rng.device) - 1).double().to(self.device)
             values.append((z * (self @ z)).sum(0))
         draws = torch.cat(values)
@@ -154,10 +157,6 @@ class Hessian:
         parts = v.split([p.numel() for p in self.params.values()])
         return {name: part.reshape(p.shape).to(p.dtype)
                 for (name, p), part in zip(self.params.items(), parts, strict=True)}
-
-
-def _flat(named: dict[str, torch.Tensor]) -> torch.Tensor:
-    return torch.cat([part.flatten() for part in named.values()])
 
 
 def _check_rng(rng: torch.Generator) -> None:

@@ -94,14 +94,14 @@ def example_noise(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
 
     Raises:
         DomainError: BatchNorm or Dropout in training mode, no trainable parameter, n < 3, labels off the simplex, a
-            loss that does not return one number an example.
+            loss that does not return one number an example, a gradient that is not finite.
     """
     check_count(check_same_length(x=x, y=y), "n", least=3)
     losses, params = functional_loss(module, loss)
     check_targets(loss, y)
     size = sum(p.numel() for p in params.values())
     chunk = int(check_count(chunk or max(1, NUMBERS // size), "chunk", least=1))
-    sums = _Sums(size, x.device, min(groups, len(x)), full)
+    sums = _Sums(size, x.device, groups, full)
     each = vmap(grad(lambda p, one, target: losses(p, one[None], target[None])[0]), in_dims=(None, 0, 0))
     for part, targets in zip(x.split(chunk), y.split(chunk), strict=True):
         sums.add(torch.cat([g.detach().flatten(1) for g in each(params, part, targets).values()], 1))
@@ -170,6 +170,8 @@ class _Sums:
         count, square, total = self.count[:used], self.square[:used], self.total[:used]
         n, Q, G = count.sum(), square.sum(), total.sum(0)
         norm = G @ G
+        if not math.isfinite(float(norm + Q)):
+            raise DomainError("module: its gradient is not finite on these inputs")
         # |G - G_b|^2 = |G|^2 - 2 G . G_b + |G_b|^2
         left = _estimates(n - count, norm - 2 * total @ G + total.square().sum(1), Q - square)
         trace, mean_square, scale = (

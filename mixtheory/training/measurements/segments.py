@@ -179,6 +179,8 @@ def _along(f: Function, x1: torch.Tensor, x2: torch.Tensor, probabilities: bool,
                                   "must be (n,) or (n, K)")
             parts.append(output.double().reshape(len(first), -1))
         phi = torch.cat(parts)
+        if not bool(phi.isfinite().all()):
+            raise DomainError(f"f: is not finite at lambda = {p}")
         return phi.softmax(1) if probabilities else phi
 
     return along

@@ -135,7 +135,8 @@ def test_the_ratio_is_one_of_means_and_its_error_is_honest():
 def normed():
     torch.manual_seed(8)
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, eps=1e-12), nn.ReLU(), nn.Linear(4, 2)).double()
-    return net.train()
+    net.train()(normal(9, 3, seed=0))       # statistics that are not the defaults
+    return net
 
 
 def state_of(net):
@@ -269,6 +270,7 @@ def test_bad_batches():
             (lambda: covariance_ratio(network(), [TINY] * 2, alpha=1.0, rng=rng, sharing="pair"), "flip"),
             (lambda: covariance_ratio(network(), [0 * TINY] * 2, alpha=Atoms((0.5,), (1.0,)), rng=rng), "the same"),
             (lambda: batch_trace(TINY[:1]), "n = 1"),
+            (lambda: batch_trace(TINY.log()), "not finite"),
             (lambda: running_statistics(network(), [TINY]), "no BatchNorm"),
             (lambda: running_statistics(nn.BatchNorm1d(3, track_running_stats=False), [TINY]), "no BatchNorm"),
             (lambda: running_statistics(normed(), []), "batches = 0"),

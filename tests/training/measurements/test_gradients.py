@@ -230,6 +230,8 @@ def test_bad_batches_and_frozen_modules():
         batch_noise(conv_net(), [(IMAGES, SOFT)] * 2)
     with pytest.raises(DomainError, match="batches = 0"):
         batch_noise(conv_net(), [])
+    with pytest.raises(DomainError, match="not finite"):
+        example_noise(conv_net(), IMAGES * math.inf, SOFT)
     with pytest.raises(DomainError, match="requires_grad"):
         example_noise(conv_net().requires_grad_(False), IMAGES, SOFT)
 

@@ -50,6 +50,7 @@ def test_one_kink_deviates_by_greens_function():
     assert D.shape == (9, 2, 1)
     assert np.allclose(D[:, 0, 0], -JUMP * green(GRID, KINK), rtol=1e-13, atol=1e-14)
     assert float(D.max()) > 1
+    assert chord_deviation(one_kink, TWO[0].float(), TWO[1].float(), GRID).dtype == torch.float64
     assert not np.allclose(D[:, 0, 0], -JUMP * green(1 - GRID, KINK), atol=0.1)    # lambda on the other member
 
 
@@ -223,6 +224,7 @@ def test_entropy_is_averaged_over_pairs_and_never_nan():
     ({"f": lambda x: x[:1]}, "f: returns shape"),
     ({"f": nn.BatchNorm1d(3).double()}, "is BatchNorm"),
     ({"chunk": 0}, "chunk = 0"),
+    ({"f": lambda x: x.log()}, "not finite"),
 ])
 def test_bad_input(change, why):
     with pytest.raises(DomainError, match=why):
