@@ -159,7 +159,9 @@ def threshold_attack(member_losses: Any, nonmember_losses: Any, *, rates: Sequen
 class LikelihoodRatio(NamedTuple):
     """`scores` (R, n) of every replica and example, in nats (online) or standard deviations (offline); its `attack`.
 
-    The fields of `attack` are (R, ...): replica r's members against its non-members.
+    The fields of `attack` are (R, ...): replica r's members against its non-members. The replicas are one another's
+    shadows, so their AUCs are not independent: without signal each pair of replicas enters the online scores twice,
+    and the standard error of the mean AUC is sqrt(2) times that of R independent ones, sqrt(2 / R) auc_error.
     """
 
     scores: torch.Tensor
