@@ -6,11 +6,13 @@ Every function returns an object that a notebook shows; none of them types a num
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 import mixtheory.theory  # noqa: F401  importing it registers the claims
@@ -19,11 +21,12 @@ from mixtheory.domain import DomainError
 from mixtheory.evidence import Claim, Evidence, Step, claims, evidence_for
 from mixtheory.evidence import ledger as ledgers
 from mixtheory.evidence.account import Account, accounts, coverage, verdict
-from mixtheory.evidence.record import Record, RecordError
+from mixtheory.evidence.record import Observation, Record, RecordError
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["Html", "Markdown", "account", "claim", "comparison", "derivation", "evidence", "ledger", "ledger_graph",
-           "quick_run", "records_of", "runs", "scientific", "table", "theorem", "trial", "trial_summary"]
+__all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
+           "ledger", "ledger_graph", "quick_run", "records_of", "runs", "scientific", "table", "theorem", "trial",
+           "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
@@ -195,6 +198,15 @@ def comparison(record: Record, names: Mapping[str, str], arms: Sequence[str], *,
     return table(("", *arms), rows, caption)
 
 
+def difference(record: Record, name: str, arm: str, against: str, *, networks: str) -> Observation:
+    """What an arm observed less what another did, seed by seed."""
+    values = {o.arm["arm"]: np.array(o.values) for o in record.observations
+              if o.name == name and o.arm.get("networks") == networks and "arm" in o.arm}
+    if not {arm, against} <= set(values):
+        raise DomainError(f"name = {name!r}: not observed for {arm!r} and {against!r} on {networks} in {record.name}")
+    return Observation(name, {"arm": arm, "against": against}, tuple((values[arm] - values[against]).tolist()))
+
+
 def _with_interval(mean: float, interval: tuple[float, float] | None) -> str:
     half = (interval[1] - interval[0]) / 2 if interval else 0.0
     size = half or abs(mean)
@@ -212,6 +224,31 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "")
     top = "".join(f"<th scope='col'>{tex_to_html(h)}</th>" for h in head)
     title = f"<caption>{tex_to_html(caption)}</caption>" if caption else ""
     return Html(f'<div class="mt-table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def benchmark(name: str) -> Html:
+    """The committed ratios of a benchmark, device by device; `python -m mixtheory.training.benchmarks.NAME` makes them.
+
+    Raises:
+        DomainError: no such file in book/benchmarks.
+    """
+    folder = paths.RECORDS and paths.RECORDS.parent / "benchmarks"
+    found = {device: folder / f"{name}.{device}.json" for device in ("cpu", "cuda")} if folder else {}
+    if not any(path.is_file() for path in found.values()):
+        raise DomainError(f"name = {name!r}: there is no book/benchmarks/{name}.cpu.json; run the benchmark")
+    rows: list[Sequence[Any]] = []
+    numbers = ("call", "reference", "median", "low", "high", "seconds", "bound", "verdict")
+    for path in found.values():
+        if not path.is_file():
+            rows.append(("GPU", ledgers.NOT_RUN, "", "", ""))
+            continue
+        body = json.loads(path.read_text(encoding="utf-8"))
+        for r in body["ratios"]:
+            what = ", ".join(str(value) for key, value in r.items() if key not in numbers)
+            asked = "" if r["bound"] is None else f"{r['required']} {r['bound']:g}: {r['verdict']}"
+            rows.append((body["environment"]["device_name"], what, f"{r['call']} / {r['reference']}",
+                         f"{r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]", asked))
+    return table(("device", "case", "time of", "ratio, 99 % interval", "required"), rows)
 
 
 # ---- the account and the ledger ----------------------------------------------------------------------------------

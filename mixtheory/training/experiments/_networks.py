@@ -56,7 +56,6 @@ class Depth:
     probes: int = 16
     pairs: int = 128
     cells: int = 32
-    columns: int = 16
 
 
 def judged(trained: Trained, data: Split, members: Tensor) -> dict[str, list[float]]:
@@ -123,21 +122,28 @@ def dissected(module: torch.nn.Module, data: Split, examples: Tensor, alpha: flo
         depth: how much.
         rng: on the device of the data.
     """
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):    # Lanczos wants all digits of float32
+        found = (_weights(module, data, examples, alpha, depth, rng) | _between(module, data, depth, rng)
+                 | _within(module, data, examples, alpha, depth, rng))
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _weights(module: torch.nn.Module, data: Split, examples: Tensor, alpha: float, depth: Depth,
+             rng: torch.Generator) -> dict[str, float]:
+    """Gradients and curvature with respect to the weights."""
     chosen = examples[torch.randperm(len(examples), generator=rng, device=rng.device)]
     x, y = data.x[chosen[:depth.examples]], data.y[chosen[:depth.examples]]
     targets = soft_labels(y, data.classes, like=x)
     mixed = mixup(x, targets, alpha=alpha, rng=rng, **SCHEME)
     plain, blended = (gradients.example_noise(module, *pair) for pair in ((x, targets), (mixed.x, mixed.y)))
-    hessian = curvature.Hessian(module, x, targets, columns=depth.columns, chunk=256)
+    hessian = curvature.Hessian(module, x, targets, chunk=256)
     start = torch.Generator().manual_seed(rng.initial_seed())
-    found = {
+    return {
         "noise_scale": plain.scale.value, "noise_scale_mixed": blended.scale.value,
         "gradient_trace": plain.trace.value, "gradient_trace_mixed": blended.trace.value,
         "sharpness": hessian.eigenvalues(1, rng=start).values[0],
         "hessian_trace": hessian.trace(depth.probes, rng=start).value,
     }
-    found |= _between(module, data, depth, rng) | _within(module, data, examples, alpha, depth, rng)
-    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _between(module: torch.nn.Module, data: Split, depth: Depth, rng: torch.Generator) -> dict[str, float]:

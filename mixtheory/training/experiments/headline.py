@@ -66,7 +66,7 @@ class Group:
 RATE = {"rate": 0.1, "schedule": "cosine", "decay": 1e-4}      # as Zhang et al. (2018), but for the schedule
 SMALL = Group(mlp(64, 64, norm=True), Recipe(epochs=30, batch=64, **RATE), Depth(networks=4), tuple(ARMS), halves=True)
 RESNET = Group(preact_resnet18(), Recipe(epochs=80, batch=128, augment=True, precision="bfloat16", **RATE),
-               Depth(networks=2, batches=64, batch=128, examples=512, pairs=512, columns=1), apart=True, seeds=(0, 1))
+               Depth(networks=2, batches=64, batch=128, examples=512, pairs=512), apart=True, seeds=(0, 1))
 SHADOWS = Group(cnn(32), Recipe(epochs=20, batch=128, augment=True, precision="bfloat16", **RATE),
                 Depth(networks=0), halves=True)
 
