@@ -25,6 +25,7 @@ from mixtheory.training.experiments import measure_piece, threads
 __all__ = ["Broken", "Task", "at_hand", "attempt", "results", "utilisation"]
 
 Finding = dict[str, Any]
+POLL, PATIENCE = 1.0, 120.0         # seconds between looks at the cluster, and without any worker
 
 
 class Broken(RuntimeError):
@@ -81,7 +82,7 @@ def results(tasks: Iterable[Task], *, jobs: int = 1, scheduler: str | None = Non
 
     Raises:
         Broken: every task that is out was lost with its worker, more often than joblib or Dask tries again.
-        OSError: there is no such scheduler, or it has no workers.
+        OSError: the scheduler does not answer, or it has no workers.
     """
     if scheduler is None and jobs == 1:
         for task in tasks:
@@ -173,15 +174,22 @@ def _watched(found: Iterator[Any], client: Any, out: set[Task]) -> Iterator[Any]
         except BaseException as error:
             ready.put(("error", error))
     threading.Thread(target=read, daemon=True).start()
+    seen, idle = time.monotonic(), 0
     while True:
         try:
-            kind, value = ready.get(timeout=1)
+            kind, value = ready.get(timeout=POLL)
+            idle = 0
         except queue.Empty:
-            lost = sum(future.status in ("error", "lost", "cancelled") for future in client.futures.values())
-            if out and lost >= len(out):
-                raise Broken("its workers died, again and again") from None
             if client.status not in ("running", "connecting"):
                 raise OSError(f"the scheduler is gone: the connection is {client.status}") from None
+            alive = any(future.status in ("pending", "lost") for future in list(client.futures.values()))
+            idle = idle + 1 if out and not alive else 0
+            if idle == 3:                   # Dask works at none of them, and joblib has no result
+                raise Broken("its workers died, again and again") from None
+            if client.status == "connecting" or client.ncores():
+                seen = time.monotonic()
+            elif time.monotonic() - seen > PATIENCE:
+                raise OSError(f"the scheduler has had no worker for {PATIENCE:g} s") from None
             continue
         if kind == "error":
             raise value

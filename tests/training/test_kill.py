@@ -1,0 +1,79 @@
+"""A campaign that is killed at random points and started again makes the records of one that was left alone.
+
+Three kills here. Ten, or more: MIXTHEORY_KILLS=10 .venv/bin/python -m pytest -s tests/training/test_kill.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from mixtheory.evidence.record import read_records
+
+KILLS = int(os.environ.get("MIXTHEORY_KILLS", "3"))
+SEED = int(os.environ.get("MIXTHEORY_KILL_SEED", "1"))
+COMMAND = [sys.executable, "-m", "mixtheory.cli", "train", "--all", "scratch", "least_squares", "--datasets", "digits"]
+
+
+def campaign(place, folder):
+    """A campaign with records and pieces of its own, in a process group of its own."""
+    env = {**place, "MIXTHEORY_BUILD": str(folder), "SCRATCH_PAUSE": "0.2", "SCRATCH_LOG": str(folder) + ".log"}
+    return subprocess.Popen(COMMAND, env=env, cwd=env["PYTHONPATH"], start_new_session=True, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def results(folder):
+    found = {record.name: record.result for record in read_records(folder / "runs")}
+    assert sorted(found) == ["least_squares.digits.quick.cpu", "scratch.digits.quick.cpu"]
+    assert not [*(folder / "campaign").iterdir()]
+    return found
+
+
+def say(line):
+    sys.stdout.write(line + "\n")
+
+
+def begun(folder):
+    log = folder.with_suffix(".log")
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def kept(folder):
+    return sum(1 for _ in (folder / "campaign").rglob("arm.?.json"))
+
+
+def test_kills_change_nothing(package, tmp_path):
+    alone = campaign(package, tmp_path / "alone")
+    _, err = alone.communicate(timeout=120)
+    assert alone.returncode == 0, err
+    expected = results(tmp_path / "alone")
+
+    draw, killed, finished, folder = random.Random(SEED), 0, 0, tmp_path / "killed"
+    say(f"\nseed {SEED}")
+    while killed < KILLS or not finished:
+        process, before = campaign(package, folder), begun(folder)
+        if killed < KILLS:
+            # Somewhere after the start, or in or after one of the pieces that are left, the last ones above all.
+            pieces, delay = draw.randint(0, 6 - kept(folder)), draw.uniform(0.0, 0.4)
+            while begun(folder) < before + pieces and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(delay if pieces else 5 * delay)
+        if killed < KILLS and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            killed += 1
+            say(f"killed {delay if pieces else 5 * delay:.3f} s after {pieces} pieces were begun; "
+                f"pieces at hand: {kept(folder)}, records: {len(read_records(folder / 'runs'))}")
+        else:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+            assert results(folder) == expected
+            finished += 1
+            say(f"ran to its end after {killed} kills: the same records")
+            shutil.rmtree(folder)
+    assert killed == KILLS
