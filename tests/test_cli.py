@@ -14,15 +14,18 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
+import torch
 
 from mixtheory import cli, paths
+from mixtheory.domain import DomainError
 from mixtheory.evidence import Claim, Derivation, predicts
 from mixtheory.evidence import account as account_module
 from mixtheory.evidence import claim as claim_module
 from mixtheory.evidence import record as record_module
 from mixtheory.evidence.account import Account
-from mixtheory.evidence.record import Measurement, Record
-from mixtheory.training import data
+from mixtheory.evidence.record import Measurement, Observation, Record
+from mixtheory.training import data, jobs, sweep
+from mixtheory.training import experiments as training
 
 P = sp.Symbol("p", positive=True)
 
@@ -307,35 +310,39 @@ def test_an_unknown_data_set_is_refused(run):
 
 @pytest.fixture
 def experiments(monkeypatch):
-    """A stand-in for mixtheory.training.experiments; `mean` is what the next run measures."""
-    fakes = types.ModuleType("mixtheory.training.experiments")
-    fakes.mean, fakes.asked = 0.0, []
+    """Two experiments that measure what they are told; `mean` is what the next run finds, `error` what it raises."""
+    fakes = types.SimpleNamespace(mean=0.0, error=None, asked=[])
 
-    def run(experiment, *, dataset, scale, device, progress):
-        fakes.asked.append((experiment, dataset, scale, device))
+    def measure(dataset, *, size, device, seeds, progress):
+        fakes.asked.append((dataset, size, device))
         progress("half way")
+        if fakes.error:
+            raise fakes.error
         values = (fakes.mean - 0.1, fakes.mean + 0.1) * 8
-        measured = Measurement("factor", "fake.one", {"alpha": 1.0}, values, 0.0, 0.2)
-        return Record(experiment, dataset, scale, device, ("fake.one",), {}, tuple(range(16)), (measured,),
-                      {"device_name": "a machine"}, "now", 1.0, "2020-01-01")
+        return {}, [Measurement("factor", "fake.one", {"alpha": 1.0}, values, 0.0, 0.2)], \
+            [Observation("log loss", {"alpha": 1.0}, (0.5,), "nats")]
 
-    fakes.run = run
-    monkeypatch.setitem(sys.modules, "mixtheory.training.experiments", fakes)
-    monkeypatch.setattr("mixtheory.training.experiments", fakes, raising=False)
-    monkeypatch.setattr(record_module, "experiment_source", lambda experiment: "now")
+    for name in ("covariance", "least_squares"):
+        module = types.SimpleNamespace(DATASETS=("digits", "mnist"), SIZES={"quick": "q", "full": "f"}, measure=measure)
+        monkeypatch.setitem(sys.modules, f"mixtheory.training.experiments.{name}", module)
+    monkeypatch.setattr(training, "EXPERIMENTS", ("covariance", "least_squares"))
+    monkeypatch.setattr(data, "at_hand", lambda name: name == "digits")
+    for module in (jobs, sweep, record_module):
+        monkeypatch.setattr(module, "experiment_source", lambda experiment: "now")
     return fakes
 
 
 def test_train_keeps_a_record_that_the_ledger_shows(run, experiments):
     code, out, err = run("train", "covariance")
     assert (code, err) == (0, "")
-    assert experiments.asked == [("covariance", "digits", "quick", "cpu")]
+    assert experiments.asked == [("digits", "q", "cpu")]
     assert "agrees" in out
+    assert "log loss     alpha 1.0  0.5   one value      nats" in out
     path = paths.BUILD / "runs" / "covariance.digits.quick.cpu.json"
     assert str(path) in out
     assert Record.load(path).measurements[0].mean == pytest.approx(0)
     fake("fake.one")
-    assert "agrees (a machine)" in run("ledger")[1]
+    assert "agrees (CPU" in run("ledger")[1]
 
 
 def test_a_run_that_disagrees_fails_and_is_kept(run, experiments):
@@ -349,23 +356,119 @@ def test_a_run_that_disagrees_fails_and_is_kept(run, experiments):
     assert "run covariance.mnist.quick.cpu disagrees" in out
 
 
+def test_one_experiment_is_run_again_however_fresh_its_record(run, experiments):
+    assert [run("train", "covariance")[0] for _ in range(2)] == [0, 0]
+    assert len(experiments.asked) == 2
+
+
 def test_a_full_record_goes_to_the_book_or_where_it_is_told(run, experiments, monkeypatch, tmp_path):
     code, _, err = run("train", "covariance", "--scale", "full")
     assert code == 2
     assert "--out" in err
     assert experiments.asked == []          # refused before an hour of work
     monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
-    assert run("train", "covariance", "--scale", "full", "--device", "cuda")[0] == 0
-    assert [p.name for p in paths.RECORDS.iterdir()] == ["covariance.digits.full.cuda.json"]
+    assert run("train", "covariance", "--scale", "full")[0] == 0
+    assert [p.name for p in paths.RECORDS.iterdir()] == ["covariance.digits.full.cpu.json"]
     assert run("train", "covariance", "--out", tmp_path / "here")[0] == 0
     assert len(list((tmp_path / "here").iterdir())) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(run, experiments, tmp_path):
     (tmp_path / "file").write_text("")
-    code, _, err = run("train", "covariance", "--out", tmp_path / "file")
-    assert code == 2
-    assert err.count("\n") == 1
+    for words in (("covariance",), ("--all",)):
+        code, _, err = run("train", *words, "--out", tmp_path / "file")
+        assert code == 2
+        assert err.count("\n") == 1
+    assert experiments.asked == []
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ("", "name one experiment"), ("covariance least_squares", "name one experiment"),
+    ("covariance --datasets digits", "name one experiment"), ("--all --dataset digits", "it is --datasets"),
+    ("optics", "experiment = 'optics'"), ("covariance --dataset diabetes", "diabetes"),
+    ("--all optics", "experiment = 'optics'"), ("--all --datasets mnits", "mnits")])
+def test_requests_that_make_no_sense_are_one_line(run, experiments, words, message):
+    code, out, err = run("train", *words.split())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert experiments.asked == []
+
+
+@pytest.mark.parametrize("words", ["--budget x", "--budget -1", "--budget nan", "--jobs 0",
+                                   "--jobs 2 --scheduler tcp://h:1"])
+def test_training_options_out_of_range_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "--all", *words.split()])
+    assert end.value.code == 2
+    assert "usage: mixtheory train" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("words", ["covariance", "--all"])
+def test_a_device_that_is_not_there_is_refused_at_once(run, experiments, words):
+    code, out, err = run("train", words, "--device", "cuda")
+    assert (code, out, experiments.asked) == (2, "", [])
+    assert "torch finds no CUDA device" in err
+
+
+def outcomes(out):
+    """The rows of the final table: pieces and outcome by experiment and data set."""
+    rows = [line.split() for line in out.splitlines() if line.startswith(("covariance ", "least_squares "))]
+    return {(row[0], row[1]): ("".join(row[2:5]), " ".join(row[10:])) for row in rows}
+
+
+def test_all_runs_what_is_missing_and_says_what_it_did(run, experiments):
+    run("train", "least_squares")
+    before = len(experiments.asked)
+    code, out, err = run("train", "--all")
+    assert (code, err) == (0, "")
+    assert outcomes(out) == {("covariance", "digits"): ("1/1", "recorded"),
+                             ("covariance", "mnist"): ("0/1", "not at hand"),
+                             ("least_squares", "digits"): ("1/1", "up to date"),
+                             ("least_squares", "mnist"): ("0/1", "not at hand")}
+    assert len(experiments.asked) == before + 1
+    assert "covariance.digits.quick.cpu: 0.0 s, 1 agrees\n" in out
+    code, out, _ = run("train", "--all", "covariance", "--datasets", "digits", "--fresh", "--quiet")
+    assert outcomes(out) == {("covariance", "digits"): ("1/1", "recorded")}
+    assert "1 agrees\n" not in out
+    assert len(experiments.asked) == before + 2
+
+
+def test_a_budget_that_is_too_small_starts_nothing_and_is_no_failure(run, experiments):
+    code, out, _ = run("train", "--all", "--datasets", "digits", "--budget", "0.5")
+    assert code == 0
+    assert set(outcomes(out).values()) == {("0/1", "over budget")}
+    assert experiments.asked == []
+
+
+def test_a_failure_does_not_stop_the_others_and_fails_in_the_end(run, experiments):
+    experiments.error = MemoryError("all gone")
+    code, out, err = run("train", "--all", "--datasets", "digits")
+    assert code == 1
+    assert {row[1] for row in outcomes(out).values()} == {"failed: whole: MemoryError: all gone"}
+    assert err.count("Traceback") == 2
+    experiments.error = DomainError("the data are elsewhere")
+    code, out, err = run("train", "covariance", "--dataset", "mnist")
+    assert (code, err) == (1, "")
+    assert "failed: whole: the data are elsewhere" in out
+
+
+def test_a_campaign_whose_run_disagrees_fails_and_names_it(run, experiments):
+    experiments.mean = 3.0
+    code, out, _ = run("train", "--all", "--datasets", "digits")
+    assert code == 1
+    assert "disagrees: covariance.digits.quick.cpu: factor, alpha 1.0: predicted 0, [2.9" in out
+    assert run("train", "--all", "--datasets", "digits")[0] == 1        # up to date, and still so
+
+
+def test_progress_of_training_is_for_terminals(run, experiments, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(cli.time, "perf_counter", lambda: float(next(clock)))
+    err = run("train", "--all", "--datasets", "digits", "--budget", "60")[2]
+    assert "training: 0 of 2 pieces, 0.0 min, 1.0 to go of 60.0 left: half way" in err
+    assert "training: 2 of 2 pieces" in err
+    assert run("train", "--all", "--datasets", "digits", "--fresh", "--quiet")[2] == ""
 
 
 # --- the real thing -----------------------------------------------------------------------------------------
