@@ -17,6 +17,8 @@ batches of a replica.
   alone.
 * `mean`, `population`, `cross`: both members of a pair drawn independently from the whole training set; the
   trace of the covariance, and mean and covariance with the labels projected on those without mixup.
+
+And inside trained networks, see `_layers`: batches at hidden layers, and the running variances of BatchNorm.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mixtheory.evidence.record import Measurement
+from mixtheory.evidence.record import Measurement, Observation
 from mixtheory.mixing import symmetric
 from mixtheory.mixup import blend, mix, soft_labels
 from mixtheory.pairing import DISTINCT, PAIRINGS, SHARINGS, lambdas, partners
@@ -37,6 +39,8 @@ from mixtheory.theory import covariance as theory
 from mixtheory.theory import covariance_batch as batches
 from mixtheory.theory import mixing_moments as mm
 from mixtheory.training.data import NAMES
+from mixtheory.training.experiments._layers import Inside, inside
+from mixtheory.training.experiments._trained import Training
 from mixtheory.training.replicas import Rows, device_of, floats, generators, images
 
 DATASETS = NAMES
@@ -60,18 +64,22 @@ CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}        # floats mixed at once
 
 @dataclass(frozen=True)
 class Size:
-    """Batches a replica draws, by batch size, and examples drawn from the population."""
+    """Batches a replica draws, by batch size, examples drawn from the population, and trained networks."""
 
     batches: dict[int, int]
     population: int
+    inside: Inside
 
 
-SIZES = {"quick": Size({8: 2048, 128: 320}, 40960), "full": Size({8: 2048, 128: 512}, 40960)}
+SIZES = {"quick": Size({8: 2048, 128: 320}, 40960, Inside(Training(6, 2048), Training(3, 2048), width=4,
+                                                            batches=12, small_batches=200)),
+         "full": Size({8: 2048, 128: 512}, 40960, Inside(Training(3, 8192), Training(1, 4096), width=8,
+                                                           batches=24, small_batches=512))}
 
 
-def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int],
-            progress: Callable[..., Any] | None = None) -> tuple[dict[str, Any], list[Measurement]]:
-    """Configuration and measurements of one run; one value of each for each seed."""
+def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], progress: Callable[..., Any] | None = None
+            ) -> tuple[dict[str, Any], list[Measurement], list[Observation]]:
+    """Configuration, measurements and observations of one run; one value of each for each seed."""
     rows = images(dataset, device_of(device))
     found: dict[tuple[Any, ...], list[float]] = {}
     for seed, rng in zip(seeds, generators(seeds, rows.x.device), strict=True):
@@ -86,8 +94,9 @@ def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int],
               "population": size.population, "images": len(rows.x), "features": rows.x.shape[1]}
     shapes = {n: {name: sum(found[n, name]) / len(seeds) for name in "kg"} for n in size.batches}
     config["shapes"] = {str(n): shape for n, shape in shapes.items()}
+    config["inside"], measured, told = inside(dataset, size=size.inside, device=device, seeds=seeds, progress=progress)
     return config, [*_population_measurements(found),
-                    *(m for n in size.batches for m in _batch_measurements(found, n, shapes[n]))]
+                    *(m for n in size.batches for m in _batch_measurements(found, n, shapes[n])), *measured], told
 
 
 # --- one replica --------------------------------------------------------------------------------------------

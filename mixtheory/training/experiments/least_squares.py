@@ -1,73 +1,91 @@
 r"""Linear least squares under mixup, fitted: what it changes (weight decay) and what it does not (the slope).
 
-Exact (diabetes): the expected mixup risk over all n^2 pairs (`all`) or the n (n - 1) pairs of distinct
-examples (`distinct`), lambda by a quadrature that is exact for squares, summed row by row and minimised in
-float64. A replica is half of the data, drawn at random. `ols`: relative distance of the slope from ordinary
-least squares, predicted 0. `ridge`: with penalty (ridge/2) |w|^2 on the slope alone, its relative distance
-from ridge regression at the effective ridge, predicted 0. `config` keeps the same for a fit without intercept
-and for the nominal ridge: both are far.
+Exact: the expected mixup risk over all n^2 pairs (`all`) or the n (n - 1) pairs of distinct examples (`distinct`),
+lambda by a quadrature that is exact for squares, summed row by row and minimised in float64. `ols`: relative distance
+of the slopes from those of ordinary least squares, predicted 0. `ridge`: with penalty (ridge/2) |w|^2 on the slopes
+alone, their relative distance from ridge regression at the effective ridge, predicted 0. The same for a fit without
+intercept and for the nominal ridge, `no_intercept` and `nominal_ridge`, is told: both are far. On diabetes a replica
+is half of the data, drawn at random. On images it is the last layer of a trained network, fitted anew: the features
+are the last hidden layer of a network trained with mixup, frozen, the targets are one-hot labels. The features
+need not come from mixed images: what is mixed is features, and least squares does not ask where they are from.
 
-Stochastic (all data): SGD with coupled weight decay on freshly mixed batches, constant rate, iterates
-averaged over the second half. `sgd` is the position theta of the averaged slope W on the line from ridge
-regression at the nominal ridge (0) to that at the effective ridge (1):
+Stochastic (images): a linear model trained by the engine with squared loss, coupled weight decay and mixup. `sgd` is
+the position theta of its slopes W on the line from ridge regression at the nominal ridge (0) to that at the effective
+ridge (1):
 
     theta = <W - W(ridge), W(effective) - W(ridge)> / |W(effective) - W(ridge)|^2.
 
-Batches are drawn from the training set with replacement and every example meets its neighbour (`roll`). Then
-the two members of each pair are independent and uniform on the data set, their factor (`batch_factor`) is
-exactly s at every batch size, and because the gradient is linear in the iterate, the iterates have the ridge
-solution as mean at any stable rate. Mixing within a batch drawn without replacement would have a factor that
-depends on n.
+Each replica passes once over its own sample of the training set, drawn with replacement. Then the rows of all batches
+are independent, so that the mean iterate follows an affine recursion whatever the rate does, and it ends in the ridge
+solution at ridge / `batch_factor`. Where every example meets its neighbour (`roll`) the two members of a pair are
+independent and the factor is exactly s at every batch size; a `permutation` leaves a share 1/B of the examples
+unmixed. Passing over the training set itself, without replacement, would tie batches to one another and give a factor
+that depends on n. The engine decays the intercept too. The pixels are centred: then the intercept and the slopes do
+not know of each other, and the slopes are those of a free intercept.
+
+`risk`: the exact mixup risk of these trained models over all pairs of some examples, over
+(s mean r^2 + (1 - s) (mean r)^2)/2 with the residuals r of the unmixed examples, predicted 1. What is left of the
+unmixed risk is told as `risk_kept`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from mixtheory.evidence.record import Measurement
+from mixtheory.evidence.record import Measurement, Observation
 from mixtheory.mixing import symmetric
 from mixtheory.mixup import blend, soft_labels
-from mixtheory.pairing import lambdas, partners
-from mixtheory.theory.least_squares import effective_ridge
+from mixtheory.theory import least_squares as theory
 from mixtheory.theory.least_squares_descent import batch_factor
+from mixtheory.training.arms import Arm
 from mixtheory.training.data import NAMES
+from mixtheory.training.engine import Recipe, Trained, train
+from mixtheory.training.experiments._trained import HIDDEN, Training, networks
+from mixtheory.training.inputs import Split
+from mixtheory.training.measurements.batches import activation
+from mixtheory.training.models import linear
 from mixtheory.training.replicas import device_of, floats, generators, images
 
 DATASETS = (*NAMES, "diabetes")
-ALPHAS = (0.4, 1.0)
+ARMS = (Arm(0.4, "roll", "element"), Arm(1.0, "roll", "element"), Arm(1.0, "permutation", "element"))
 EXACT_ALPHAS = (0.2, 1.0, 4.2)
 PAIRS = ("all", "distinct")
 RIDGE = 0.05                        # in units of tr C, which is 1 after scaling
-EXACT_MARGIN, THETA_MARGIN = 1e-10, 0.05                # fixed before the recorded runs, as are the sizes
-PAIRING, SHARING, RATE = "roll", "element", 0.5
-BATCH = {"diabetes": 512, "images": 64}                 # the labels of diabetes are noisy, its rows are short
-AHEAD = 25                          # steps drawn at once
+EXACT_MARGIN, THETA_MARGIN, RISK_MARGIN = 1e-10, 0.04, 1e-9     # fixed before the recorded runs, as are the sizes
+RATE = 0.04
+BATCH = 16                          # so small that the share 1/B shows
+HEAD, RISKY = 96, 48                # examples of a head, and of the risk of a linear model
+SAMPLE, FEATURES = 11, 12           # streams of a seed
 NODES = 2                           # Gauss-Jacobi: exact to degree 3 in lambda
 
 
 @dataclass(frozen=True)
 class Size:
-    """Steps of SGD; the second half is averaged."""
+    """Steps of SGD, and how the network is trained whose features are used."""
 
     steps: int
+    training: Training
 
 
-SIZES = {"quick": Size(1000), "full": Size(2000)}
+SIZES = {"quick": Size(2500, Training(4, 2048)), "full": Size(3000, Training(2, 8192))}
 
 
 class Problem(NamedTuple):
-    """Features x (n, d) with mean 0 and tr C = 1, targets y (n, m) with mean 0."""
+    """Features x (n, d) with tr C = 1, targets y (n, m); `problem` centres both. labels (n,) where y is one-hot."""
 
     x: torch.Tensor
     y: torch.Tensor
+    labels: torch.Tensor | None = None
 
 
 def problem(dataset: str, device: torch.device) -> Problem:
     """Diabetes with standardised columns (float64), or centred images and one-hot labels (float32)."""
+    labels = None
     if dataset == "diabetes":
         from sklearn.datasets import load_diabetes
         arrays = load_diabetes(return_X_y=True)
@@ -75,37 +93,37 @@ def problem(dataset: str, device: torch.device) -> Problem:
         x, y = ((a - a.mean(0)) / a.std(0, correction=0) for a in (x, y[:, None]))
     else:
         rows = images(dataset, device)
-        x, y = rows.x, soft_labels(rows.y, rows.classes, like=rows.x)
-    return Problem(x / x.double().square().sum(1).mean().sqrt().to(x.dtype), y - y.mean(0))
+        x, y, labels = rows.x, soft_labels(rows.y, rows.classes, like=rows.x), rows.y
+    return Problem(x / x.double().square().sum(1).mean().sqrt().to(x.dtype), y - y.mean(0), labels)
 
 
-def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int],
-            progress: Callable[..., Any] | None = None) -> tuple[dict[str, Any], list[Measurement]]:
-    """Configuration and measurements of one run; one value of each for each seed."""
+def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], progress: Callable[..., Any] | None = None
+            ) -> tuple[dict[str, Any], list[Measurement], list[Observation]]:
+    """Configuration, measurements and observations of one run; one value of each for each seed."""
     data = problem(dataset, device_of(device))
-    batch = BATCH.get(dataset, BATCH["images"])
-    config: dict[str, Any] = {
-        "ridge": RIDGE, "alphas": ALPHAS, "pairing": PAIRING, "sharing": SHARING, "batch": batch,
-        "rate": RATE, "steps": size.steps, "examples": len(data.x), "features": data.x.shape[1]}
-    result = []
+    config: dict[str, Any] = {"ridge": RIDGE, "exact_alphas": EXACT_ALPHAS, "examples": len(data.x),
+                              "features": data.x.shape[1]}
     if dataset == "diabetes":
-        contrast, result = exact(data, seeds)
-        config |= {"exact_alphas": EXACT_ALPHAS, "contrast": contrast}
-        if progress:
-            progress("exact risk")
-    slopes = descend(data, size.steps, batch, generators(seeds, data.x.device, stream=1), progress)
-    for alpha, W in zip(ALPHAS, slopes, strict=True):
-        effective = float(RIDGE / batch_factor(alpha, batch, PAIRING))
+        return config, *exact(halves(data, seeds), progress)
+    samples, config["head"] = heads(dataset, size.training, device=device, seeds=seeds, progress=progress)
+    result, told = exact(samples, progress)
+    trained = descend(data, size.steps, seeds, progress)
+    W = torch.stack([trained.module(r)[-1].weight.detach().T for r in range(trained.replicas)]).double()
+    for arm, slopes in zip(ARMS, W.split(len(seeds)), strict=True):
+        effective = float(RIDGE / batch_factor(arm.alpha, BATCH, arm.pairing))
         nominal, shrunk, wrong = ridge_slopes(data, (RIDGE, effective, RIDGE**2 / effective))
         line = shrunk - nominal
-        theta = ((W - nominal) * line).sum((1, 2)) / (line * line).sum()
-        result.append(Measurement("sgd", "least_squares.weight_decay", {"alpha": alpha}, floats(theta), 1.0,
-                                  THETA_MARGIN, "of the way from the nominal to the effective ridge"))
-        mean = W.mean(0)
-        config.setdefault("distance", {})[str(alpha)] = {
-            name: float((mean - W0).norm() / W0.norm())
-            for name, W0 in (("ridge / s", shrunk), ("ridge", nominal), ("ridge s", wrong))}
-    return config, result
+        theta = ((slopes - nominal) * line).sum((1, 2)) / (line * line).sum()
+        shown = {"alpha": arm.alpha, "pairing": arm.pairing, "sharing": arm.sharing}
+        result.append(Measurement("sgd", "least_squares.weight_decay", shown, floats(theta), 1.0, THETA_MARGIN,
+                                  "of the way from the nominal to the effective ridge"))
+        told += [Observation("distance", shown | {"to": name}, (float((slopes.mean(0) - W0).norm() / W0.norm()),),
+                             "of its norm") for name, W0 in (("ridge / f", shrunk), ("ridge", nominal),
+                                                             ("ridge f", wrong))]
+    config |= {"batch": BATCH, "steps": size.steps, "recipe": asdict(trained.recipe),
+               "arms": [asdict(arm) for arm in ARMS]}
+    more, kept = risks(trained, data, seeds)
+    return config, result + more, told + kept
 
 
 # --- stochastic ---------------------------------------------------------------------------------------------
@@ -126,41 +144,48 @@ def ridge_slopes(data: Problem, ridges: Sequence[float]) -> list[torch.Tensor]:
     return [torch.cholesky_solve(Cxy, torch.linalg.cholesky(C + ridge * eye)) for ridge in ridges]
 
 
-def descend(data: Problem, steps: int, batch: int, rngs: Sequence[torch.Generator],
-            progress: Callable[..., Any] | None = None) -> torch.Tensor:
-    """Averaged slopes (alphas, replicas, d, m), float64, of SGD from zero; the intercept is not penalised."""
-    x, y, arms = data.x, data.y, len(ALPHAS) * len(rngs)
-    W = torch.zeros(arms, x.shape[1], y.shape[1], dtype=x.dtype, device=x.device)
-    b = torch.zeros(arms, 1, y.shape[1], dtype=x.dtype, device=x.device)
-    total, averaged = torch.zeros_like(W, dtype=torch.float64), 0
-    for step in range(steps):
-        if step % AHEAD == 0:
-            first, second, lam = _draws(len(x), batch, rngs, x.dtype)
-            if progress and step % (steps // 8) < AHEAD:
-                progress(f"SGD step {step}")
-        i, j, p = (values[:, step % AHEAD] for values in (first, second, lam[..., None]))
-        mixed = blend(p, x[i], x[j])
-        error = torch.baddbmm(b, mixed, W) - blend(p, y[i], y[j])
-        W -= RATE * (torch.bmm(mixed.transpose(1, 2), error) / batch + RIDGE * W)
-        b -= RATE * error.mean(1, keepdim=True)
-        if 2 * step >= steps:
-            total += W
-            averaged += 1
-    return (total / averaged).unflatten(0, (len(ALPHAS), len(rngs)))
+def descend(data: Problem, steps: int, seeds: Sequence[int], progress: Callable[..., Any] | None = None) -> Trained:
+    """Linear models of all arms, each trained in one pass over a sample with replacement."""
+    count, device = steps * BATCH, data.x.device
+    sample = torch.stack([torch.randint(len(data.x), (count,), generator=rng, device=device)
+                          for rng in generators(seeds, device, stream=SAMPLE)])
+    nothing = data.x.new_zeros(1, 1, 1)
+    inputs = Split(data.x, data.labels, data.x[:1], data.labels[:1], data.y.shape[1], nothing)
+    recipe = Recipe(epochs=1, batch=BATCH, rate=RATE, decay=RIDGE, schedule="cosine", loss="squared")
+    return train(linear(), inputs, arms=ARMS, seeds=seeds, recipe=recipe, members=sample.repeat(len(ARMS), 1),
+                 progress=progress)
 
 
-def _draws(total: int, batch: int, rngs: Sequence[torch.Generator],
-           dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
-    """Examples, partners and lambda of the next steps, each (alphas x replicas, AHEAD, batch)."""
-    draws = []
-    for alpha in ALPHAS:
-        for rng in rngs:
-            index = torch.randint(total, (AHEAD, batch), generator=rng, device=rng.device)
-            partner = partners(PAIRING, batch, rng=rng, replicas=AHEAD)
-            lam = lambdas(symmetric(alpha), batch, sharing=SHARING, rng=rng, replicas=AHEAD, pairing=PAIRING,
-                          dtype=dtype)
-            draws.append((index, index.gather(1, partner), lam))
-    return tuple(torch.stack(column) for column in zip(*draws, strict=True))
+def risks(trained: Trained, data: Problem, seeds: Sequence[int]) -> tuple[list[Measurement], list[Observation]]:
+    """Mixup risk over all pairs of `RISKY` examples against the formula, and against the unmixed risk."""
+    result, told = [], []
+    for a, arm in enumerate(trained.arms):
+        ratio, kept = [], []
+        for k, rng in enumerate(generators(seeds, data.x.device, stream=(FEATURES, a))):
+            chosen = torch.randint(len(data.x), (RISKY,), generator=rng, device=data.x.device)
+            x = data.x[chosen].double()
+            y = soft_labels(data.labels[chosen], data.y.shape[1], like=x)
+            module = trained.module(trained.replica(a, k)).double()
+            with torch.no_grad():
+                r = module(x) - y
+                mixed = pair_risk(module, x, y, arm.alpha)
+            predicted = theory.risk(arm.alpha, r.square().mean(0).cpu().numpy(), r.mean(0).cpu().numpy()).sum()
+            ratio.append(mixed / float(predicted))
+            kept.append(mixed / float(r.square().sum(1).mean() / 2))
+        shown = {"alpha": arm.alpha, "pairing": arm.pairing, "sharing": arm.sharing}
+        result.append(Measurement("risk", "least_squares.risk", shown, floats(ratio), 1.0, RISK_MARGIN,
+                                  "of the prediction"))
+        told.append(Observation("risk_kept", shown, floats(kept), "of the risk without mixup"))
+    return result, told
+
+
+def pair_risk(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, alpha: float) -> float:
+    """Half the mean squared error over all n^2 pairs of x (n, d), y (n, m) and over lambda, mixed one by one."""
+    total = 0.0
+    for p, weight in zip(*symmetric(alpha).quadrature(nodes=NODES), strict=True):
+        mixed_x, mixed_y = (blend(float(p), z[:, None], z[None]).flatten(0, 1) for z in (x, y))
+        total += float(weight * (module(mixed_x) - mixed_y).square().sum(1).mean() / 2)
+    return total
 
 
 # --- exact --------------------------------------------------------------------------------------------------
@@ -178,42 +203,60 @@ def mixup_moments(z: torch.Tensor, alpha: float, pairs: str) -> torch.Tensor:
     return G
 
 
-def minimiser(G: torch.Tensor, ridge: float, *, intercept: bool = True) -> torch.Tensor:
-    """Slope (d,) that minimises the risk, with or without intercept; G: second moments of (1, x, y)."""
-    A, c = (G[:-1, :-1], G[:-1, -1]) if intercept else (G[1:-1, 1:-1], G[1:-1, -1])
+def minimiser(G: torch.Tensor, targets: int, ridge: float, *, intercept: bool = True) -> np.ndarray:
+    """Slopes (d, targets) that minimise the risk, with or without intercept; G: second moments of (1, x, y)."""
+    first = 0 if intercept else 1
+    A, c = G[first:-targets, first:-targets], G[first:-targets, -targets:]
     penalty = torch.full((len(A),), ridge, dtype=G.dtype, device=G.device)
     if intercept:
         penalty[0] = 0
     w = torch.linalg.solve(A + penalty.diag(), c)
-    return w[1:] if intercept else w
+    return (w[1:] if intercept else w).cpu().numpy()
 
 
-def exact(data: Problem, seeds: Sequence[int]) -> tuple[dict[str, Any], list[Measurement]]:
-    """Distances of exact minimisers on half-samples, and what two wrong theories would give."""
-    z = torch.cat([torch.ones_like(data.y), data.x, data.y], 1)
-    halves = [z[torch.randperm(len(z), generator=rng, device=rng.device)[:len(z) // 2]]
-              for rng in generators(seeds, z.device)]
-    result, contrast = [], {}
+def halves(data: Problem, seeds: Sequence[int]) -> list[Problem]:
+    """Half of the examples for each seed, at random."""
+    chosen = [torch.randperm(len(data.x), generator=rng, device=rng.device)[:len(data.x) // 2]
+              for rng in generators(seeds, data.x.device)]
+    return [Problem(data.x[half], data.y[half]) for half in chosen]
 
-    def distance(w: torch.Tensor, to: torch.Tensor) -> float:
-        return float((w - to).norm() / to.norm())
 
+def heads(dataset: str, training: Training, *, device: str, seeds: Sequence[int],
+          progress: Callable[..., Any] | None = None) -> tuple[list[Problem], dict[str, Any]]:
+    """Features of `HEAD` training examples in a trained network, one for each seed, and their one-hot labels."""
+    data, trained, config = networks(dataset, [Arm(1.0)], training, device=device, seeds=seeds, progress=progress)
+    result = []
+    for k, rng in enumerate(generators(seeds, data.x.device, stream=FEATURES)):
+        chosen = torch.randperm(len(data.x), generator=rng, device=rng.device)[:HEAD]
+        x = activation(trained.module(k), data.x[chosen], layer=HIDDEN["second hidden"]).double()
+        spread = (x - x.mean(0)).square().sum(1).mean().sqrt()
+        result.append(Problem(x / spread, soft_labels(data.y[chosen], data.classes, like=x)))
+    return result, config | {"layer": "second hidden", "examples": HEAD}
+
+
+def exact(samples: Sequence[Problem],
+          progress: Callable[..., Any] | None = None) -> tuple[list[Measurement], list[Observation]]:
+    """Distances of exact minimisers from what theory says, and from what two wrong theories would say."""
+    result, told = [], []
     for alpha in EXACT_ALPHAS:
         for pairs in PAIRS:
             rows: dict[str, list[float]] = {"ols": [], "ridge": [], "no_intercept": [], "nominal_ridge": []}
-            for half in halves:
-                mixed, plain = mixup_moments(half, alpha, pairs), half.T @ half / len(half)
-                effective = effective_ridge(alpha, RIDGE, n=len(half) if pairs == "distinct" else None)
-                ols = minimiser(plain, 0.0)
-                rows["ols"].append(distance(minimiser(mixed, 0.0), ols))
-                rows["ridge"].append(distance(minimiser(mixed, RIDGE), minimiser(plain, float(effective))))
-                rows["no_intercept"].append(distance(minimiser(mixed, 0.0, intercept=False), ols))
-                rows["nominal_ridge"].append(distance(minimiser(mixed, RIDGE), minimiser(plain, RIDGE)))
+            for x, y, _ in samples:
+                m, distinct, plain = y.shape[1], pairs == "distinct", (x.cpu().numpy(), y.cpu().numpy())
+                mixed = mixup_moments(torch.cat([torch.ones_like(y[:, :1]), x, y], 1), alpha, pairs)
+                ols, ridge = minimiser(mixed, m, 0.0), minimiser(mixed, m, RIDGE)
+                same = theory.minimiser(alpha, plain, distinct)[1:]
+                for name, slopes, expected in (
+                        ("ols", ols, same), ("no_intercept", minimiser(mixed, m, 0.0, intercept=False), same),
+                        ("ridge", ridge, theory.ridge_minimiser(alpha, RIDGE, plain, distinct)[1:]),
+                        ("nominal_ridge", ridge, theory.ridge_minimiser(0.0, RIDGE, plain)[1:])):
+                    rows[name].append(float(np.linalg.norm(slopes - expected) / np.linalg.norm(expected)))
             arm = {"alpha": alpha, "pairs": pairs}
             claims = {"ols": "invariance", "ridge": "ridge" if pairs == "all" else "ridge_distinct"}
             result += [Measurement(name, f"least_squares.{claim}", arm, floats(rows[name]), 0.0, EXACT_MARGIN,
-                                   "relative")
-                       for name, claim in claims.items()]
-            contrast[f"alpha {alpha:g}, {pairs}"] = {name: min(rows[name])
-                                                     for name in ("no_intercept", "nominal_ridge")}
-    return contrast, result
+                                   "relative") for name, claim in claims.items()]
+            told += [Observation(name, arm, floats(rows[name]), "relative")
+                     for name in ("no_intercept", "nominal_ridge")]
+        if progress:
+            progress(f"exact risk, alpha {alpha:g}")
+    return result, told

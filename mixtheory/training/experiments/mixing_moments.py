@@ -5,10 +5,16 @@ r"""Two losses on real images that moments of lambda decide.
   epoch both members of the pairs run through the whole training set in random orders of their own: then the
   standardised targets of a pair have mean product exactly 0. (A permutation within small batches would not
   do: an example that meets itself adds 2 u/n.)
-* `untied_labels`: a network trained a little with mixup. Its loss with mixed labels against its loss with the
-  hard label of the first member and lambda' ~ Beta(alpha + 1, alpha), on the same pairs: the relative
-  difference, predicted 0. The same with lambda' ~ Beta(alpha, alpha), a wrong theory, is kept in `config` as
-  `untilted`.
+* `untied_labels`: classifiers trained with mixup. Their loss with mixed labels against their loss with the hard label
+  of the first member and lambda' ~ Beta(alpha + 1, alpha): the relative difference, predicted 0. With
+  lambda' ~ Beta(alpha, alpha), a wrong theory, it is told as `untilted`.
+* `folded`: the same with mixed labels and max(lambda, 1 - lambda) for lambda, predicted 0.
+
+Both identities hold for every unordered pair by itself, once lambda is averaged over. So all losses are taken on the
+same pairs, each in both orders, and what is left is the noise of lambda given the pair. That is made small by strata:
+each law gives `STRATA` values for each ordered pair, one from each of as many equally likely slices. The mean is
+unbiased, and the networks see random lambda all the same. Normalisation is in evaluation mode, so that a loss belongs
+to one pair.
 """
 
 from __future__ import annotations
@@ -18,64 +24,69 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from scipy import special
 from torch import nn
-from torch.func import functional_call, stack_module_state, vmap
 
-from mixtheory.evidence.record import Measurement
-from mixtheory.mixing import Law, symmetric
+from mixtheory.evidence.record import Measurement, Observation
+from mixtheory.mixing import Beta, symmetric
 from mixtheory.mixup import blend, soft_labels
 from mixtheory.theory import mixing_moments as theory
 from mixtheory.theory.mixing_moments_laws import tilted
+from mixtheory.training.arms import Arm
 from mixtheory.training.data import NAMES
+from mixtheory.training.engine import Trained
+from mixtheory.training.experiments._trained import Training, networks
+from mixtheory.training.inputs import Split
 from mixtheory.training.replicas import Rows, device_of, floats, generators, images
 
 DATASETS = NAMES
 ZERO_ALPHAS = (0.1, 0.37, 1.0, 4.2)
 TRAINED_ALPHAS = (0.2, 1.0)
 ZERO_MARGIN = 0.003                 # fixed before the recorded runs, as are the sizes
-UNTIED_MARGIN = 0.02                # of the loss
-BATCH, HIDDEN, RATE = 128, 64, 0.2
+LOSS_MARGIN = 0.005                 # of the loss
+STRATA = 32
 CHUNK = 4096                        # rows mixed at once
+AFTER = 11                          # stream of a seed
 
 
 @dataclass(frozen=True)
 class Size:
-    """Examples a replica sees: the zero network (whole epochs, at least so many), then steps, then after."""
+    """Examples of the zero network (whole epochs, at least so many), training, and pairs looked at after it."""
 
     zero: int
-    steps: int
-    after: int
+    training: Training
+    pairs: int
 
 
-SIZES = {"quick": Size(30_000, 150, 20_000), "full": Size(50_000, 300, 40_000)}
+SIZES = {"quick": Size(30_000, Training(6, 2048), 500), "full": Size(50_000, Training(3, 8192), 1000)}
 
 
-def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int],
-            progress: Callable[..., Any] | None = None) -> tuple[dict[str, Any], list[Measurement]]:
-    """Configuration and measurements of one run; one value of each for each seed."""
+def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], progress: Callable[..., Any] | None = None
+            ) -> tuple[dict[str, Any], list[Measurement], list[Observation]]:
+    """Configuration, measurements and observations of one run; one value of each for each seed."""
     rows = images(dataset, device_of(device))
     rngs = generators(seeds, rows.x.device)
-    result = []
+    result, told = [], []
     for alpha in ZERO_ALPHAS:
         values = [zero_network(rows, alpha, size.zero, rng) for rng in rngs]
         result.append(Measurement("shrinkage", "mixing_moments.shrinkage", {"alpha": alpha}, floats(values),
                                   float(theory.shrinkage(alpha)), ZERO_MARGIN, "of the error without mixup"))
         if progress:
             progress(f"zero network, alpha {alpha:g}")
-    losses, untilted = {}, {}
-    for alpha in TRAINED_ALPHAS:
-        network, parameters = trained(rows, alpha, size.steps, rngs)
-        mixed, own, symmetric_own = after_training(network, parameters, rows, alpha, size.after, rngs)
-        result.append(Measurement("untied_labels", "mixing_moments.untied_labels", {"alpha": alpha},
-                                  floats(own / mixed - 1), 0.0, UNTIED_MARGIN, "of the loss"))
-        losses[str(alpha)] = float(mixed.mean())
-        untilted[str(alpha)] = float((symmetric_own / mixed - 1).mean())
-        if progress:
-            progress(f"trained network, alpha {alpha:g}")
-    config = {"zero_alphas": ZERO_ALPHAS, "trained_alphas": TRAINED_ALPHAS, "batch": BATCH, "hidden": HIDDEN,
-              "rate": RATE, "zero": size.zero, "steps": size.steps, "after": size.after,
-              "images": len(rows.x), "loss": losses, "untilted": untilted}
-    return config, result
+    arms = [Arm(alpha) for alpha in TRAINED_ALPHAS]
+    data, trained, training = networks(dataset, arms, size.training, device=device, seeds=seeds, progress=progress)
+    losses = after_training(trained, data, size.pairs).unflatten(1, (len(arms), len(seeds)))
+    for a, alpha in enumerate(TRAINED_ALPHAS):
+        mixed, untilted, untied, folded = losses[:, a]
+        result += [Measurement(name, f"mixing_moments.{claim}", {"alpha": alpha}, floats(loss / mixed - 1), 0.0,
+                               LOSS_MARGIN, "of the loss")
+                   for name, claim, loss in (("untied_labels", "untied_labels", untied),
+                                             ("folded", "symmetrised", folded))]
+        told += [Observation("loss", {"alpha": alpha}, floats(mixed), "nats"),
+                 Observation("untilted", {"alpha": alpha}, floats(untilted / mixed - 1), "of the loss")]
+    config = {"zero_alphas": ZERO_ALPHAS, "trained_alphas": TRAINED_ALPHAS, "zero": size.zero, "images": len(rows.x),
+              "training": training, "pairs": size.pairs, "strata": STRATA}
+    return config, result, told
 
 
 def zero_network(rows: Rows, alpha: float, least: int, rng: torch.Generator) -> float:
@@ -96,71 +107,50 @@ def zero_network(rows: Rows, alpha: float, least: int, rng: torch.Generator) -> 
     return float(total) / (epochs * len(x))
 
 
-def pairs(rows: Rows, laws: Sequence[Law], count: int,
-          rngs: Sequence[torch.Generator]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-    """Two independent members of the training set and a lambda from each law, each (replicas, count)."""
-    draws = []
-    for rng in rngs:
-        members = torch.randint(len(rows.x), (2, count), generator=rng, device=rows.x.device)
-        draws.append((*members, *(law.sample(count, rng=rng, dtype=rows.x.dtype) for law in laws)))
-    first, second, *lam = (torch.stack(column) for column in zip(*draws, strict=True))
-    return first, second, lam
+# --- trained networks ---------------------------------------------------------------------------------------
+
+def strata(law: Beta, rows: int, rng: torch.Generator) -> torch.Tensor:
+    """Draws (rows, STRATA) in float64: in each row one from each of STRATA equally likely slices of the law."""
+    u = torch.rand(rows, STRATA, generator=rng, device=rng.device, dtype=torch.float64)
+    u = (u + torch.arange(STRATA, device=rng.device)) / STRATA
+    return torch.as_tensor(special.betaincinv(law.a, law.b, u.cpu().numpy()), device=rng.device)
 
 
-def trained(rows: Rows, alpha: float, steps: int,
-            rngs: Sequence[torch.Generator]) -> tuple[Any, dict[str, Any]]:
-    """A network with one hidden layer after SGD with mixup: how to apply it, and all replicas' parameters."""
-    networks = [_network(rows, rng) for rng in rngs]
-    parameters, _ = stack_module_state(networks)
-    apply = vmap(lambda p, x: functional_call(networks[0], p, (x,)))
-    for _ in range(steps):
-        first, second, (lam,) = pairs(rows, [symmetric(alpha)], BATCH, rngs)
-        loss = _mixed_loss(apply(parameters, _mix(rows, lam, first, second)), rows, lam, first, second)
-        gradients = torch.autograd.grad(loss.mean(1).sum(), list(parameters.values()))
-        with torch.no_grad():
-            for value, gradient in zip(parameters.values(), gradients, strict=True):
-                value -= RATE * gradient
-    return apply, {name: value.detach() for name, value in parameters.items()}
+@torch.no_grad()
+def after_training(trained: Trained, data: Split, pairs: int) -> torch.Tensor:
+    """Mean losses (4, R), nats, over pairs of training examples, each replica with the alpha of its training.
+
+    With mixed labels; with the first label and lambda not tilted; with the first label, tilted; with mixed labels and
+    lambda folded.
+    """
+    device, R = data.x.device, trained.replicas
+    members, laws = [], {"symmetric": [], "tilted": [], "folded": []}
+    for a, arm in enumerate(trained.arms):
+        for rng in generators(trained.seeds, device, stream=(AFTER, a)):
+            pair = torch.randint(len(data.x), (2, pairs), generator=rng, device=device)
+            members.append(torch.cat([pair, pair.flip(0)], 1))          # each pair in both orders
+            for name, law in (("symmetric", symmetric(arm.alpha)), ("tilted", tilted(arm.alpha)),
+                              ("folded", symmetric(arm.alpha))):
+                lam = strata(law, 2 * pairs, rng)
+                laws[name].append(lam.maximum(1 - lam) if name == "folded" else lam)
+    first, second = torch.stack(members, 1)
+    lams = {name: torch.stack(parts).to(data.x.dtype) for name, parts in laws.items()}      # (R, 2 pairs, STRATA)
+    trained.stacked.eval()
+    sums, step = torch.zeros(4, R, dtype=torch.float64, device=device), max(1, CHUNK // (R * STRATA))
+    for at in range(0, 2 * pairs, step):
+        i, j = first[:, at:at + step], second[:, at:at + step]
+        for name, rows in (("symmetric", (0, 1)), ("tilted", (2,)), ("folded", (3,))):
+            lam = lams[name][:, at:at + step]
+            own, other = _losses(trained, data, i, j, lam)
+            for row in rows:
+                sums[row] += (own if row in (1, 2) else blend(lam, own, other)).double().sum((1, 2))
+    return sums / (2 * pairs * STRATA)
 
 
-def after_training(apply: Any, parameters: dict[str, Any], rows: Rows, alpha: float, count: int,
-                   rngs: Sequence[torch.Generator]) -> torch.Tensor:
-    """Mean losses (3, replicas): mixed labels; the first label with tilted and with symmetric lambda."""
-    laws = symmetric(alpha), tilted(alpha), symmetric(alpha)
-    sums = torch.zeros(3, len(rngs), dtype=torch.float64, device=rows.x.device)
-    step = CHUNK // len(rngs)
-    with torch.no_grad():
-        for at in range(0, count, step):
-            first, second, lams = pairs(rows, laws, min(step, count - at), rngs)
-            for k, lam in enumerate(lams):
-                scores = apply(parameters, _mix(rows, lam, first, second))
-                loss = (_mixed_loss(scores, rows, lam, first, second) if k == 0
-                        else _loss(scores, rows.y[first]))
-                sums[k] += loss.double().sum(1)
-    return sums / count
-
-
-def _network(rows: Rows, rng: torch.Generator) -> nn.Module:
-    sizes = (rows.x.shape[1], HIDDEN, rows.classes)
-    layers = [nn.utils.skip_init(nn.Linear, i, o, device=rows.x.device)
-              for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
-    for layer in layers:
-        nn.init.kaiming_uniform_(layer.weight, nonlinearity="tanh", generator=rng)
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(layers[0], nn.Tanh(), layers[1])
-
-
-def _mix(rows: Rows, lam: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    return blend(lam[..., None], rows.x[first], rows.x[second])
-
-
-def _loss(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
-
-
-def _mixed_loss(scores: torch.Tensor, rows: Rows, lam: torch.Tensor, first: torch.Tensor,
-                second: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy against the mixed one-hot label."""
-    eye = torch.eye(rows.classes, dtype=scores.dtype, device=scores.device)
-    labels = blend(lam[..., None], eye[rows.y[first]], eye[rows.y[second]])
-    return -(labels * scores.log_softmax(-1)).sum(-1)
+def _losses(trained: Trained, data: Split, i: torch.Tensor, j: torch.Tensor,
+            lam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy (R, p, STRATA) of the mixed inputs for either label; i, j (R, p), lam (R, p, STRATA)."""
+    axes = (...,) + (None,) * (data.x.ndim - 1)
+    x = blend(lam[axes], data.x[i].unsqueeze(2), data.x[j].unsqueeze(2)).flatten(1, 2)
+    scores = trained.stacked(x).log_softmax(-1).unflatten(1, lam.shape[1:])
+    return tuple(-scores.gather(-1, data.y[k][:, :, None, None].expand(*lam.shape, 1))[..., 0] for k in (i, j))
