@@ -342,16 +342,14 @@ def derive_fourth_moment() -> Derivation:
     return d.equals(fourth_moment(ALPHA, KAPPA, SD), "moments of $\\lambda$", claim="mixing_moments.fourth")
 
 
-def _derive_from_moments(name: str, formula: Any, parameters: dict[str, Any], reason: str, kappa: Any = KAPPA,
+def _derive_from_moments(name: str, formula: Any, parameters: dict[str, Any], reason: str,
                          shift: int = 0) -> Derivation:
     x1, x2, laws = _fourth_laws()
-    ratio = fourth_moment(ALPHA, kappa, SD) / covariance(ALPHA, SD**2)**2
-    start = Mean(blend(LAM, x1, x2)**4, *laws).subs(KAPPA, kappa) if kappa is KAPPA else None
-    second = Mean(blend(LAM, x1, x2)**2, *laws)
-    first = Derivation(name, start / second**2 - shift if start is not None else ratio - shift, parameters)
-    if start is not None:
-        first = first.equals(ratio - shift, "fourth moment over squared variance", claim="covariance.fourth_moment")
-    return first.equals(formula, reason, claim=S_SHRINK)
+    mixed = blend(LAM, x1, x2)
+    d = Derivation(name, Mean(mixed**4, *laws) / Mean(mixed**2, *laws)**2 - shift, parameters)
+    d = d.equals(fourth_moment(ALPHA, KAPPA, SD) / covariance(ALPHA, SD**2)**2 - shift,
+                 "fourth moment over squared variance", claim="covariance.fourth_moment")
+    return d.equals(formula, reason, claim=S_SHRINK)
 
 
 def derive_kurtosis() -> Derivation:
