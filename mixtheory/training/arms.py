@@ -7,6 +7,7 @@ initialisation, order of the examples and augmentation, whatever their arm: diff
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -84,7 +85,7 @@ def matched_smoothing(alpha: float, classes: int, *, by: str) -> float:
     if by == "mean" or not alpha:
         return float(1 - mean_maximum(alpha))
     share = 1 - 1 / classes                                     # of pairs with different labels
-    target = -2 * share * float(log_moment(alpha, alpha, 1, 0))
+    target = share * (math.log(2) if math.isinf(alpha) else -2 * float(log_moment(alpha, alpha, 1, 0)))
 
     def excess(epsilon: float) -> float:
         return float(stats.entropy([1 - epsilon * share, *[epsilon / classes] * (classes - 1)])) - target

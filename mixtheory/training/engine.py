@@ -3,12 +3,18 @@ r"""Many networks trained as one program.
 R replicas, one for each arm and seed, share every kernel launch: parameters carry a leading axis R (see
 `models`), the batches are (R, n, ...), and one optimiser of `torch.optim` steps the stacked parameters, which is
 elementwise and so the same as R optimisers. `plain` trains one replica in the ordinary way; tests compare the two.
+
+Bit by bit they agree, whatever R is, for dense networks on one thread of a CPU with MKL, where the matrices of every
+replica start at a whole vector register: batch and widths (all but that of the last layer, which must be more than 1)
+multiples of 16, and at least 400 products a matrix. Otherwise, and for convolutions, they agree to rounding: a matrix
+library sums in an order that depends on alignment, size and the number of threads.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from mixtheory.domain import DomainError, check_count, check_member, check_positive
-from mixtheory.mixup import mix
+from mixtheory.mixup import _mix
 from mixtheory.training.arms import INITIAL, Arm, Draws, block_of, draw
 from mixtheory.training.inputs import Split, crop_flip, padded
 from mixtheory.training.models import Model, initial_state
@@ -30,6 +36,7 @@ OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 WARM_UP = 0.2                       # share of the steps in which one-cycle rises
+DIGEST = hashlib.sha256().digest_size
 ROWS = 1 << 13                      # rows (replicas x examples) in one evaluation batch
 
 
@@ -103,7 +110,12 @@ def optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe, steps: int) ->
 
     On a CPU not the fused one: it rounds the last elements of a tensor differently, so that a replica would
     depend on its neighbours.
+
+    Raises:
+        DomainError: one-cycle over so few steps that it has no room to rise.
     """
+    if recipe.schedule == "one-cycle" and WARM_UP * steps <= 1:
+        raise DomainError(f"schedule = 'one-cycle' over {steps} steps: must be more than {1 / WARM_UP:g}")
     fused = parameters[0].is_cuda
     if recipe.optimizer == "adamw":
         optimizer: Any = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay, fused=fused,
@@ -150,11 +162,23 @@ class Trained:
     @torch.no_grad()
     def outputs_of(self, x: Tensor) -> Tensor:
         """Logits (or predictions) of all replicas in evaluation mode: x (n, ...) -> (R, n, K)."""
+        return torch.cat([self._evaluate(part) for part in self._parts(x)], 1)
+
+    @torch.no_grad()
+    def errors(self, x: Tensor, y: Tensor) -> Tensor:
+        """Share of wrong classes of each replica: x (n, ...), labels (n,) -> (R,) float64."""
+        wrong = sum((self._evaluate(part).argmax(-1) != label).sum(-1)
+                    for part, label in zip(self._parts(x), self._parts(y), strict=True))
+        return wrong.double() / len(x)
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x.split(max(1, ROWS // self.replicas))
+
+    def _evaluate(self, part: Tensor) -> Tensor:
         self.stacked.eval()
-        parts = x.split(max(1, ROWS // self.replicas))
-        with _autocast(self.recipe, x.device):
-            return torch.cat([self.stacked(part.expand(self.replicas, *part.shape)).to(self.recipe.dtype)
-                              for part in parts], 1)
+        dtype = self.recipe.dtype
+        with _autocast(self.recipe, part.device):
+            return self.stacked(part.to(dtype).expand(self.replicas, *part.shape)).to(dtype)
 
     def module(self, replica: int) -> nn.Module:
         """Replica number `replica` as an ordinary module, in evaluation mode; a copy."""
@@ -171,7 +195,7 @@ class Trained:
 
 
 def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int], recipe: Recipe,
-          members: Tensor | None = None, outputs: int | None = None, watch: int = 0, checkpoint: Path | None = None,
+          members: Tensor | None = None, watch: int = 0, checkpoint: Path | None = None,
           progress: Callable[..., Any] | None = None) -> Trained:
     """Train one network for each arm and seed, all together, on the device of the data.
 
@@ -182,7 +206,6 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
         seeds: replicas of one seed share initialisation and order of examples.
         recipe: the same for all.
         members: (R, m) indices of the training examples of each replica; None: all examples for each.
-        outputs: width of the last layer, if it is not the number of classes.
         watch: in so many last epochs the error on the test part is kept.
         checkpoint: a file to go on from if it is there, kept up to date, and removed at the end.
         progress: called with a line of text after each epoch.
@@ -191,17 +214,21 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
         `Trained`.
 
     Raises:
-        DomainError: no arms or seeds, repeated seeds, fewer examples than a batch, members outside the data,
-            flip pairing with an odd batch.
+        DomainError: no arms or seeds, repeated seeds or seeds outside 0 .. 2^32 - 1, fewer examples than a batch,
+            members that are no indices of the data, flip pairing with an odd batch.
     """
     arms, seeds = tuple(arms), tuple(seeds)
     R, device, dtype = len(arms) * len(seeds), data.x.device, recipe.dtype
     if not R or len(set(seeds)) < len(seeds):
         raise DomainError(f"arms = {arms}, seeds = {seeds}: need at least one arm, and one or more different seeds")
+    for seed in seeds:
+        if check_count(seed, "seeds", least=0) >= 1 << 32:
+            raise DomainError(f"seeds = {seed}: must lie in 0 .. 2^32 - 1")
+    check_count(watch, "watch", least=0)
+    shape, outputs = tuple(data.x.shape[1:]), data.classes
     if members is None:
         members = torch.arange(len(data.x), device=device).expand(R, -1)
-    _check_members(members, R, len(data.x), recipe.batch)
-    shape, outputs = tuple(data.x.shape[1:]), outputs or data.classes
+    members = _check_members(members, R, len(data.x), recipe.batch).to(device)
     stacked = model.stacked(R, shape, outputs).to(device, dtype)
     start = generators(seeds, torch.device("cpu"), stream=INITIAL)
     state = initial_state(model.plain(shape, outputs), start)
@@ -210,7 +237,8 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
     optimizer, schedule = optimiser(list(stacked.parameters()), recipe, recipe.epochs * steps)
     trained = Trained(model, arms, seeds, recipe, shape, outputs, stacked, {"loss": [], "error": {}})
     parts = {"stacked": stacked, "optimizer": optimizer, **({"schedule": schedule} if schedule else {})}
-    first = _resume(checkpoint, trained, parts)
+    identity = _identity(trained, data, members, watch) if checkpoint else ""
+    first = _resume(checkpoint, identity, trained, parts)
 
     feed = Feed(data, arms, seeds, recipe)
     backward = _gradients(stacked, recipe, device)
@@ -229,11 +257,11 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
                     schedule.step()
             trained.history["loss"].append(loss / steps)
             if first + epoch >= recipe.epochs - watch:
-                trained.history["error"][first + epoch + 1] = _errors(trained, data)
+                trained.history["error"][first + epoch + 1] = trained.errors(data.x_test, data.y_test)
             if progress:
                 progress(f"epoch {first + epoch + 1} of {recipe.epochs}")
         first += count
-        _keep(checkpoint, trained, parts, first)
+        _keep(checkpoint, identity, trained, parts, first)
     stacked.eval()
     trained.history["loss"] = torch.stack(trained.history["loss"])
     for parameter in stacked.parameters():
@@ -269,7 +297,7 @@ class Feed:
         if self.mixes:
             partner = (draws.partner[step] + self.replica * example.shape[1]).flatten()
             lam = draws.lam[step].flatten()
-            x, y = mix(x, partner, lam), mix(y, partner, lam)
+            x, y = _mix(x, partner, lam), _mix(y, partner, lam)
         return x.unflatten(0, (self.replicas, -1)), y.unflatten(0, (self.replicas, -1))
 
 
@@ -325,35 +353,39 @@ def _autocast(recipe: Recipe, device: torch.device) -> Any:
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
 
 
-@torch.no_grad()
-def _errors(trained: Trained, data: Split) -> Tensor:
-    outputs = trained.outputs_of(data.x_test.to(trained.recipe.dtype))
-    return (outputs.argmax(-1) != data.y_test).double().mean(-1)
-
-
-def _check_members(members: Tensor, replicas: int, examples: int, batch: int) -> None:
+def _check_members(members: Tensor, replicas: int, examples: int, batch: int) -> Tensor:
     if members.ndim != 2 or len(members) != replicas or members.shape[1] < batch:
         raise DomainError(f"members of shape {tuple(members.shape)}: must be ({replicas}, m), one row a replica, "
                           f"with m of at least batch = {batch}")
+    if members.dtype not in (torch.int32, torch.int64):
+        raise DomainError(f"members of dtype {members.dtype}: must be indices, int32 or int64")
     if int(members.min()) < 0 or int(members.max()) >= examples:
         raise DomainError(f"members from {int(members.min())} to {int(members.max())}: must lie in 0 .. {examples - 1}")
+    return members
 
 
 # --- checkpoints --------------------------------------------------------------------------------------------
 
-def _identity(trained: Trained) -> str:
-    return repr((trained.model.name, trained.arms, trained.seeds, trained.recipe, trained.shape))
+def _identity(trained: Trained, data: Split, members: Tensor, watch: int) -> str:
+    """A hash of all that decides what a training does, the examples included."""
+    digest = hashlib.sha256(repr((trained.model.name, trained.arms, trained.seeds, trained.recipe, trained.shape,
+                                  trained.outputs, watch, data.classes, torch.__version__)).encode())
+    for tensor in (data.x, data.y, members):
+        digest.update(repr((tensor.shape, tensor.dtype)).encode())
+        digest.update(tensor.contiguous().cpu().numpy())
+    return digest.hexdigest()
 
 
-def _resume(path: Path | None, trained: Trained, parts: dict[str, Any]) -> int:
-    """Epochs that a checkpoint already has, after loading it; 0 without one or with that of another training."""
+def _resume(path: Path | None, identity: str, trained: Trained, parts: dict[str, Any]) -> int:
+    """Epochs that a checkpoint already has, after loading it; 0 without one, or with a damaged or another one."""
     if path is None or not path.is_file():
         return 0
-    try:
-        kept = torch.load(path, weights_only=True, map_location=next(trained.stacked.parameters()).device)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+    raw = path.read_bytes()
+    if hashlib.sha256(raw[DIGEST:]).digest() != raw[:DIGEST]:
         return 0
-    if kept.get("identity") != _identity(trained):
+    kept = torch.load(io.BytesIO(raw[DIGEST:]), weights_only=True,
+                      map_location=next(trained.stacked.parameters()).device)
+    if kept["identity"] != identity:
         return 0
     for name, part in parts.items():
         part.load_state_dict(kept[name])
@@ -361,14 +393,16 @@ def _resume(path: Path | None, trained: Trained, parts: dict[str, Any]) -> int:
     return int(kept["epochs"])
 
 
-def _keep(path: Path | None, trained: Trained, parts: dict[str, Any], epochs: int) -> None:
+def _keep(path: Path | None, identity: str, trained: Trained, parts: dict[str, Any], epochs: int) -> None:
     if path is None:
         return
     if epochs == trained.recipe.epochs:
         path.unlink(missing_ok=True)
         return
+    content = io.BytesIO()
+    torch.save({"identity": identity, "epochs": epochs, "history": trained.history,
+                **{name: part.state_dict() for name, part in parts.items()}}, content)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save({"identity": _identity(trained), "epochs": epochs, "history": trained.history,
-                **{name: part.state_dict() for name, part in parts.items()}}, aside)
+    aside.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
     os.replace(aside, path)
