@@ -1,7 +1,7 @@
 """Many runs, piece by piece, within a budget: what is finished is kept, whatever happens next.
 
 A campaign that was stopped, killed or given too little time goes on where it was, with the same result. What comes
-first is decided by two declarations of an experiment's module:
+first is decided by two declarations of an experiment's module::
 
     VALUE = {"cifar10": 3.0}                            of a record, by data set; default 1, and 0: only if named
     MINUTES = {("cifar10", "full", "cuda"): 12.0}       for a whole run; default 1

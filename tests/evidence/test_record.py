@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mixtheory.evidence import record as module
-from mixtheory.evidence.record import LEAST_REPLICAS, Measurement, Record, RecordError, read_records
+from mixtheory.evidence.record import LEAST_REPLICAS, Measurement, Observation, Record, RecordError, read_records
 
 T_15 = 2.94671      # 99.5 % point of Student's t with 15 degrees of freedom, from a table
 
@@ -16,6 +16,11 @@ def measurement(**changes):
     fields = {"name": "factor", "claim": "fake.factor", "arm": {"alpha": 1.0, "pairing": "roll"},
               "values": (-1.0, 1.0) * 8, "predicted": 0.0, "margin": 1.0, "unit": ""}
     return Measurement(**{**fields, **changes})
+
+
+def observation(**changes):
+    fields = {"name": "log loss", "arm": {"alpha": 0.4}, "values": (1.0, 2.0, 3.0), "unit": "nats"}
+    return Observation(**{**fields, **changes})
 
 
 def make(**changes):
@@ -55,21 +60,34 @@ def test_it_comes_back_as_it_went(tmp_path):
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_every_flipped_byte_is_noticed(tmp_path):
-    path = make().save(tmp_path)
+@pytest.mark.parametrize("bit", [0, 5, 7])
+def test_every_flipped_bit_is_noticed(tmp_path, bit):
+    path = make(config={"rate": 1e-30, "name": "\u03b1 \U0001d7d9"}, observations=[observation()]).save(tmp_path)
     whole = path.read_bytes()
     for i in range(len(whole)):
-        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1:])
-        with pytest.raises(RecordError):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ (1 << bit)]) + whole[i + 1:])
+        with pytest.raises(RecordError, match="not a complete record|damaged or edited by hand"):
             Record.load(path)
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_refused(tmp_path, kept):
-    path = make().save(tmp_path)
-    path.write_bytes(path.read_bytes()[:int(kept * path.stat().st_size) - 2 if kept else 0])
-    with pytest.raises(RecordError, match="not a complete record"):
+@pytest.mark.parametrize(("written", "instead"), [("1e-30", "1E-30"), ("\\u03b1", "\\u03B1"), ("1e-30", "1.0e-30"),
+                                                  (",\n", ", \n"), ("\n", "\r\n")])
+def test_another_way_to_write_the_same_is_damage_too(tmp_path, written, instead):
+    path = make(config={"rate": 1e-30, "name": "\u03b1"}).save(tmp_path)
+    text = path.read_text()
+    assert json.loads(text.replace(written, instead)) == json.loads(text)
+    path.write_bytes(text.replace(written, instead).encode())
+    with pytest.raises(RecordError, match="damaged or edited by hand"):
         Record.load(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = make().save(tmp_path)
+    whole = path.read_bytes()
+    for kept in range(len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(RecordError, match="not a complete record"):
+            Record.load(path)
 
 
 def test_a_value_edited_by_hand_is_refused(tmp_path):
@@ -98,6 +116,18 @@ def test_few_replicas_are_refused():
         make(measurements=[measurement(values=(0.0,) * 15)])
     with pytest.raises(RecordError, match="at least 16"):
         make(seeds=range(15))
+    make(measurements=[], observations=[observation()], seeds=range(3))
+
+
+def test_a_full_run_may_have_few_replicas_and_its_verdict_is_in_doubt():
+    two = measurement(values=(-0.01, 0.01), margin=0.3)
+    record = make(scale="full", measurements=[two], seeds=range(2))
+    half = 63.657 * 0.02 / 2**0.5 / 2**0.5          # t with one degree of freedom, from a table
+    assert two.interval == pytest.approx((-half, half), rel=1e-4)
+    assert record.measurements[0].verdict == "inconclusive"
+    for changes in ({"measurements": [measurement(values=(0.0,))]}, {"seeds": range(1)}):
+        with pytest.raises(RecordError, match="at least 2 replicas at scale full"):
+            make(**{"scale": "full", "measurements": [two], "seeds": range(2), **changes})
 
 
 @pytest.mark.parametrize("changes", [{"values": (float("nan"), *[0.0] * 15)}, {"predicted": float("inf")},
@@ -107,9 +137,64 @@ def test_numbers_that_mean_nothing_are_refused(changes):
         make(measurements=[measurement(**changes)])
 
 
-def test_a_record_without_measurements_is_refused():
-    with pytest.raises(RecordError):
+def test_a_record_without_measurements_and_observations_is_refused():
+    with pytest.raises(RecordError, match="nothing to record"):
         make(measurements=[])
+
+
+def test_observations_come_back(tmp_path):
+    record = make(measurements=[], observations=[observation(), observation(values=(2.0,), arm={"alpha": "inf"})])
+    back = Record.load(record.save(tmp_path))
+    assert back.observations == record.observations
+    assert (back.measurements, back.claims) == ((), ())
+    assert back.observation("log loss", alpha="inf").interval is None
+    assert back.observation("log loss", alpha=0.4).mean == pytest.approx(2.0)
+    with pytest.raises(RecordError, match="2 observations 'log loss'"):
+        back.observation("log loss")
+
+
+def test_the_interval_of_an_observation_is_the_one_of_the_table():
+    half = 9.92484 * 1.0 / 3**0.5                   # t with two degrees of freedom
+    assert observation().interval == pytest.approx((2 - half, 2 + half), rel=1e-5)
+
+
+@pytest.mark.parametrize("values", [(), (float("nan"),), (1.0, float("inf"))])
+def test_observations_that_mean_nothing_are_refused(values):
+    with pytest.raises(RecordError, match="log loss"):
+        make(observations=[observation(values=values)])
+
+
+@pytest.mark.parametrize(("config", "message"), [
+    ({"a": {"b": [1.0, float("nan")]}}, r"config\.a\.b\[1\]: nan"), ({8: 1}, "8 is not a string"),
+    ({"a": {1, 2}}, "a set is nothing that JSON knows")])
+def test_what_json_would_change_is_refused(config, message):
+    with pytest.raises(RecordError, match=message):
+        make(config=config)
+
+
+def test_a_record_from_before_there_were_observations_is_read(tmp_path):
+    path = make().save(tmp_path)
+    body = json.loads(path.read_text())
+    del body["observations"], body["content"]
+    path.write_text(module.seal(body))
+    assert Record.load(path).observations == ()
+
+
+def test_the_records_of_the_book_are_whole(checkout):
+    records = read_records(checkout / "book" / "records")
+    assert records
+    assert {type(m.interval[0]) for r in records for m in r.measurements} == {float}
+
+
+def test_the_result_is_all_but_times_and_environment(tmp_path):
+    record = make()
+    later = Record(**{**vars(record), "environment": {"device_name": "another"}, "wall_seconds": 9.0, "created": "x"})
+    assert later != record
+    assert later.result == record.result == Record.load(record.save(tmp_path)).result
+    for name, value in (("config", {"batch": 65}), ("seeds", tuple(range(1, 17))), ("source", "b"), ("dataset", "x"),
+                        ("measurements", (measurement(values=(-1.0, 1.0) * 7 + (-1.0, 1.0 + 1e-15)),)),
+                        ("observations", (observation(),))):
+        assert Record(**{**vars(record), name: value}).result != record.result, name
 
 
 def test_it_is_stale_once_the_source_has_changed(tmp_path, source):
@@ -122,7 +207,8 @@ def test_it_is_stale_once_the_source_has_changed(tmp_path, source):
 def test_the_environment_says_where(tmp_path):
     where = make().environment
     assert where["device_name"].startswith("CPU")
-    assert {"python", "numpy", "scipy", "torch", "platform"} <= set(where)
+    assert {"python", "numpy", "scipy", "torch", "platform", "threads"} <= set(where)
+    assert make(where={"device_name": "elsewhere"}).environment == {"device_name": "elsewhere"}
 
 
 # --- the verdicts -------------------------------------------------------------------------------------------

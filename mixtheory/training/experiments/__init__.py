@@ -1,16 +1,16 @@
 """One experiment a theory file, of the same name: measured on real data, against what the theory predicts.
 
 Every module here is an experiment, save those whose names begin with an underscore. It declares `DATASETS` and, by
-scale, `SIZES`, and has either one function,
+scale, `SIZES`, and has either one function::
 
-    measure(dataset, *, size, device, seeds, progress) -> (config, measurements[, observations]),
+    measure(dataset, *, size, device, seeds, progress) -> (config, measurements[, observations])
 
 or, where a run takes long, three, so that its pieces can be run, stored and resumed on their own, in any order and
-in any process:
+in any process::
 
     pieces(dataset, size) -> tuple[str, ...]
     measure_piece(piece, dataset, *, size, device, seeds, progress) -> dict
-    conclude(dataset, *, size, seeds, found) -> (config, measurements, observations).
+    conclude(dataset, *, size, seeds, found) -> (config, measurements, observations)
 
 What `measure_piece` returns goes through JSON (keys are strings, numbers finite; floats come back exactly) before
 `conclude` gets it as `found`, by piece and in the order of `pieces`. A module may declare `SEEDS` by scale (default
