@@ -77,6 +77,7 @@ def _kornia_step(x: Any, labels: Any, classes: int) -> Callable[[], Any]:
 
 
 def _timm(classes: int) -> Any:
+    _transforms()               # timm imports torchvision
     return import_module("timm.data.mixup").Mixup(mixup_alpha=1.0, label_smoothing=0.0, num_classes=classes)
 
 
@@ -91,14 +92,17 @@ def _timm_step(x: Any, labels: Any, classes: int) -> Callable[[], Any]:
     return lambda: mixer(own, labels)
 
 
-def _torchvision(classes: int) -> Any:
+def _transforms() -> Any:
     try:
-        v2 = import_module("torchvision.transforms.v2")
+        return import_module("torchvision.transforms.v2")
     except RuntimeError:        # a build for another torch has no operators; their schemas are enough to import it
         for name in ("nms", "qnms"):
             torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        v2 = import_module("torchvision.transforms.v2")
-    return v2.MixUp(alpha=1.0, num_classes=classes)
+        return import_module("torchvision.transforms.v2")
+
+
+def _torchvision(classes: int) -> Any:
+    return _transforms().MixUp(alpha=1.0, num_classes=classes)
 
 
 def _torchvision_images(x: Any, partner: Any, lam: Any) -> Callable[[], Any]:
@@ -120,11 +124,12 @@ PEERS = {
 
 def installed() -> dict[str, str | None]:
     """Version of each package, None if it is not there or cannot be imported."""
+    needed = {"kornia": lambda: import_module("kornia.augmentation"), "timm": lambda: _timm(1),
+              "torchvision": _transforms}
     found: dict[str, str | None] = {}
-    for name in PEERS:
+    for name, load in needed.items():
         try:
-            _torchvision(1) if name != "kornia" else None       # timm imports torchvision
-            import_module({"timm": "timm.data.mixup", "kornia": "kornia.augmentation"}.get(name, name))
+            load()
             found[name] = metadata.version(name)
         except ImportError:
             found[name] = None
