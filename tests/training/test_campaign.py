@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from mixtheory import page, paths
 from mixtheory.domain import DomainError
 from mixtheory.evidence import Evidence, ledger
-from mixtheory.evidence.record import Record, RecordError
+from mixtheory.evidence import record as record_module
+from mixtheory.evidence.record import Measurement, Observation, Record, RecordError
 from mixtheory.training import campaign, experiments, jobs, sweep
 from mixtheory.training.jobs import Job
 
@@ -29,6 +32,20 @@ def begun(monkeypatch, tmp_path):
     def lines():
         return (tmp_path / "log").read_text().splitlines() if (tmp_path / "log").exists() else []
     return lines
+
+
+@pytest.fixture
+def plain(scratch, monkeypatch):
+    """Another experiment, with `measure`; `returns` is what it returns."""
+    one = Measurement("mean", "mixing_moments.shrinkage", {}, (0.0, 0.1) * 8, 0.0, 0.5)
+    module = types.SimpleNamespace(DATASETS=("digits",), SIZES={"quick": 1}, returns=({}, [one]))
+    module.measure = lambda dataset, *, size, device, seeds, progress: module.returns
+    true = jobs.experiment_source
+    for place in (jobs, sweep, record_module):
+        monkeypatch.setattr(place, "experiment_source", lambda name: "plain" if name == "plain" else true(name))
+    monkeypatch.setitem(sys.modules, "mixtheory.training.experiments.plain", module)
+    monkeypatch.setattr(experiments, "EXPERIMENTS", (*experiments.EXPERIMENTS, "plain"))
+    return module
 
 
 def go(out, *names, lines=None, fresh=False, again=False, datasets=("digits",), scale="quick", **how):
@@ -64,13 +81,16 @@ def test_a_campaign_finds_what_a_plain_run_finds(scratch, out, begun):
     assert not job.folder.exists()
 
 
-def test_a_module_with_measure_is_one_piece(scratch, out, monkeypatch):
-    from mixtheory.training.experiments import least_squares
-    monkeypatch.setitem(least_squares.SIZES, "quick", least_squares.Size(100))
-    (job,) = go(out, "least_squares")
+@pytest.mark.parametrize("observations", [[], [[Observation("loss", {"k": (1, 2)}, (1 / 3,), "nats")]]])
+def test_a_module_with_measure_is_one_piece(plain, out, observations):
+    measured = Measurement("mean", "mixing_moments.shrinkage", {"shape": (1, 2)}, (0.1, 1 / 3) * 8, 0.2, 0.5)
+    plain.returns = {"sizes": (1, 2)}, [measured], *observations
+    (job,) = go(out, "plain")
     assert job.pieces == ("whole",)
-    assert job.record.result == experiments.run("least_squares").result
-    assert all(type(m.values) is tuple for m in job.record.measurements)
+    assert job.record.result == experiments.run("plain").result
+    assert job.record.config == {"sizes": [1, 2]}
+    assert job.record.select("mean").values == measured.values
+    assert [o.values for o in job.record.observations] == [o.values for more in observations for o in more]
 
 
 def test_pieces_are_kept_and_not_run_again(scratch, out, begun):
@@ -226,10 +246,10 @@ def test_what_a_killed_write_left_is_cleared_away(scratch, out):
 
 # --- failures -----------------------------------------------------------------------------------------------
 
-def test_a_failing_piece_stops_neither_its_record_nor_the_others(scratch, out, begun, monkeypatch):
+def test_a_failing_piece_stops_neither_its_record_nor_the_others(scratch, plain, out, begun, monkeypatch):
     monkeypatch.setenv("SCRATCH_FAIL", "arm.2")
     lines = []
-    planned = go(out, "scratch", "least_squares", lines=lines)
+    planned = go(out, "scratch", "plain", lines=lines)
     assert [job.outcome for job in planned] == ["failed", "recorded"]
     assert planned[0].failed == {"arm.2": "MemoryError: no more memory"}
     assert "raise MemoryError" in planned[0].tracebacks[0]
@@ -375,6 +395,7 @@ def test_costs_are_declared_then_recorded_then_seen(scratch, out):
 def test_all_is_what_has_a_value_at_this_scale(scratch, out, monkeypatch):
     monkeypatch.setattr(sweep, "at_hand", lambda names, scheduler: dict.fromkeys(names, True))
     monkeypatch.setattr(experiments, "EXPERIMENTS", ("mixing_moments", "scratch"))
+    monkeypatch.setattr(experiments._module("mixing_moments"), "VALUE", {}, raising=False)
 
     def planned(**how):
         return [f"{j.experiment}.{j.dataset}" for j in jobs.plan(out=out, **how)]
