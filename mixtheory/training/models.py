@@ -208,6 +208,8 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
+        if g.stride(0) < g.stride(1):       # before a normalisation: replicas inside examples, summed otherwise
+            g = g.contiguous()
         return torch.bmm(g, weight) if ctx.needs_input_grad[0] else None, torch.bmm(g.mT, x), g.sum(1)
 
 
