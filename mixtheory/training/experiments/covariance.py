@@ -72,7 +72,7 @@ class Size:
 
 
 SIZES = {"quick": Size({8: 2048, 128: 320}, 40960, Inside(Training(6, 2048), Training(3, 2048), width=4,
-                                                            batches=12, small_batches=200)),
+                                                            batches=12, small_batches=160)),
          "full": Size({8: 2048, 128: 512}, 40960, Inside(Training(3, 8192), Training(1, 4096), width=8,
                                                            batches=24, small_batches=512))}
 

@@ -52,7 +52,7 @@ from mixtheory.training.models import linear
 from mixtheory.training.replicas import device_of, floats, generators, images
 
 DATASETS = (*NAMES, "diabetes")
-ARMS = (Arm(0.4, "roll", "element"), Arm(1.0, "roll", "element"), Arm(1.0, "permutation", "element"))
+ARMS = (Arm(1.0, "roll", "element"), Arm(1.0, "permutation", "element"), Arm(4.2, "roll", "element"))
 EXACT_ALPHAS = (0.2, 1.0, 4.2)
 PAIRS = ("all", "distinct")
 RIDGE = 0.05                        # in units of tr C, which is 1 after scaling
@@ -72,7 +72,7 @@ class Size:
     training: Training
 
 
-SIZES = {"quick": Size(2500, Training(4, 2048)), "full": Size(3000, Training(2, 8192))}
+SIZES = {"quick": Size(2500, Training(4, 2048)), "full": Size(8000, Training(2, 8192))}
 
 
 class Problem(NamedTuple):

@@ -58,7 +58,7 @@ class Size:
     pairs: int
 
 
-SIZES = {"quick": Size(30_000, Training(6, 2048), 500), "full": Size(50_000, Training(3, 8192), 1000)}
+SIZES = {"quick": Size(30_000, Training(6, 2048), 500), "full": Size(50_000, Training(3, 4096), 400)}
 
 
 def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], progress: Callable[..., Any] | None = None
