@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import queue
 import signal
 import subprocess
@@ -114,7 +115,8 @@ def utilisation(device: str, every: float = 1.0) -> Iterator[list[float]]:
     over = threading.Event()
 
     def watch() -> None:
-        command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        command = ["nvidia-smi", f"--id={first}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
         while not over.wait(every):
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

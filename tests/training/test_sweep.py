@@ -232,7 +232,8 @@ def sampled(monkeypatch, tmp_path, script, device="cuda"):
 
 
 def test_utilisation_is_sampled_while_it_runs(monkeypatch, tmp_path):
-    samples = sampled(monkeypatch, tmp_path, "echo 87")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    samples = sampled(monkeypatch, tmp_path, '[ "$1" = --id=3 ] && echo 87')
     assert set(samples) == {87.0}
     count = len(samples)
     time.sleep(0.1)
