@@ -226,29 +226,35 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "")
     return Html(f'<div class="mt-table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def benchmark(name: str) -> Html:
+def benchmark(name: str, *, calls: Sequence[str] = ()) -> Html:
     """The committed ratios of a benchmark, device by device; `python -m mixtheory.training.benchmarks.NAME` makes them.
+
+    Args:
+        name: of the module in `mixtheory.training.benchmarks`.
+        calls: only rows that time one of these; none: all rows.
 
     Raises:
         DomainError: no such file in book/benchmarks.
     """
     folder = paths.RECORDS and paths.RECORDS.parent / "benchmarks"
-    found = {device: folder / f"{name}.{device}.json" for device in ("cpu", "cuda")} if folder else {}
-    if not any(path.is_file() for path in found.values()):
+    found = [path for device in ("cpu", "cuda") if folder and (path := folder / f"{name}.{device}.json").is_file()]
+    if not found:
         raise DomainError(f"name = {name!r}: there is no book/benchmarks/{name}.cpu.json; run the benchmark")
     rows: list[Sequence[Any]] = []
-    numbers = ("call", "reference", "median", "low", "high", "seconds", "bound", "verdict")
-    for path in found.values():
-        if not path.is_file():
-            rows.append(("GPU", ledgers.NOT_RUN, "", "", ""))
-            continue
+    where = []
+    numbers = {"call", "reference", "median", "low", "high", "seconds", "bound", "required", "verdict"}
+    for path in found:
         body = json.loads(path.read_text(encoding="utf-8"))
+        where.append(f"{body['environment']['device_name']}, {body['environment'].get('torch_threads', '?')} threads")
         for r in body["ratios"]:
-            what = ", ".join(str(value) for key, value in r.items() if key not in numbers)
-            asked = "" if r["bound"] is None else f"{r['required']} {r['bound']:g}: {r['verdict']}"
-            rows.append((body["environment"]["device_name"], what, f"{r['call']} / {r['reference']}",
-                         f"{r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]", asked))
-    return table(("device", "case", "time of", "ratio, 99 % interval", "required"), rows)
+            if not calls or r["call"] in calls:
+                asked = "" if r["bound"] is None else f"{r.get('required', 'at most')} {r['bound']:g}: {r['verdict']}"
+                rows.append((", ".join(str(value) for key, value in r.items() if key not in numbers),
+                             f"{r['call']} / {r['reference']}",
+                             f"{r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]", asked))
+    if len(found) == 1:
+        where.append(f"GPU: {ledgers.NOT_RUN}")
+    return table(("case", "time of", "ratio, 99 % interval", "required"), rows, "; ".join(where))
 
 
 # ---- the account and the ledger ----------------------------------------------------------------------------------

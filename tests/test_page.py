@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import sympy as sp
+from scipy import stats
 
 from mixtheory import page, paths
 from mixtheory.domain import DomainError
 from mixtheory.evidence import Claim, Derivation, cases, predicts, scratch_registry
 from mixtheory.evidence import account as account_module
 from mixtheory.evidence.account import Account, scratch_accounts
+from mixtheory.evidence.record import Observation, Record
 
 A = sp.Symbol("a", positive=True)
 
@@ -223,3 +227,56 @@ def test_accounts_show_their_computed_verdict(monkeypatch):
     assert 'href="toy.html#toy.half"' in page.ledger("toy").text
     assert "toy.half" not in page.ledger("other").text
     assert 'href="toy.html#toy.half"' in page.ledger_graph().text
+
+
+# --- runs and benchmarks ------------------------------------------------------------------------------------
+
+def run_with(*observations):
+    return Record.create(experiment="headline", dataset="digits", scale="full", device="cpu", config={}, seeds=(0, 1, 2),
+                         measurements=[], observations=observations, wall_seconds=1.0)
+
+
+def seen(name, arm, *values, networks="mlp"):
+    return Observation(name, {"networks": networks, "arm": arm}, values)
+
+
+def test_arms_stand_side_by_side_with_their_intervals():
+    record = run_with(seen("nll", "ERM", 1.0, 2.0, 3.0), seen("nll", "mixup", 0.5, 0.5, 0.5),
+                      seen("nll", "ERM", 9.0, 9.0, 9.0, networks="other"), seen("once", "ERM", 4.0))
+    shown = page.comparison(record, {"nll": "log <loss>", "once": "one"}, ["ERM", "mixup"], networks="mlp").text
+    half = stats.t.isf(0.005, 2) * 1 / np.sqrt(3)           # of (1, 2, 3): standard deviation 1
+    assert f"2.0 ± {half:.1f}" in shown
+    assert "<td>0.50</td>" in shown                          # no spread, no interval
+    assert "<td>4.0</td><td></td>" in shown                  # not observed in the other arm
+    assert "log &lt;loss&gt;" in shown
+    assert "9.0" not in shown
+    with pytest.raises(DomainError, match="'ece'.*not observed"):
+        page.comparison(record, {"ece": "x"}, ["ERM"], networks="mlp")
+
+
+def test_differences_are_taken_seed_by_seed():
+    record = run_with(seen("nll", "ERM", 1.0, 2.0, 3.0), seen("nll", "mixup", 2.5, 3.5, 4.5))
+    found = page.difference(record, "nll", "mixup", "ERM", networks="mlp")
+    assert found.values == (1.5, 1.5, 1.5)
+    assert found.interval == pytest.approx((1.5, 1.5))
+    with pytest.raises(DomainError, match="'annealed'"):
+        page.difference(record, "nll", "annealed", "ERM", networks="mlp")
+
+
+def test_benchmarks_show_ratio_interval_and_verdict_and_the_gpu_that_did_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
+    with pytest.raises(DomainError, match=r"toy\.cpu\.json"):
+        page.benchmark("toy")
+    (tmp_path / "benchmarks").mkdir()
+    row = {"size": "2 x 3", "package": "other", "call": "ours", "reference": "theirs", "median": 0.5, "low": 0.4,
+           "high": 0.6, "seconds": 1.0, "bound": 1.0, "required": "at most", "verdict": "met"}
+    other = {**row, "call": "mine", "bound": None, "verdict": None}
+    body = {"environment": {"device_name": "CPU, slow"}, "ratios": [row, other]}
+    (tmp_path / "benchmarks" / "toy.cpu.json").write_text(json.dumps(body))
+    shown = page.benchmark("toy").text
+    assert shown.count("0.5 [0.4, 0.6]") == 2
+    assert shown.count("at most 1: met") == 1
+    assert "CPU, slow" in shown
+    assert "2 x 3, other" in shown
+    assert "GPU: not run yet" in shown
+    assert "mine / theirs" not in page.benchmark("toy", calls=["ours"]).text
