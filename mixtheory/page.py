@@ -166,6 +166,7 @@ def runs(experiment: str) -> Html:
         words = f"{verdicts.count('agrees')} of {len(verdicts)} agree" + "".join(
             f", {verdicts.count(v)} {word}" for v, word in (("inconclusive", "inconclusive"), ("disagrees", "disagree"))
             if v in verdicts)
+        words += f", {len(r.observations)} numbers told" if r.observations else ""
         rows.append((r.dataset, r.scale, r.environment["device_name"], len(r.seeds),
                      words + (" (stale: the code has changed since)" if r.stale else ""),
                      f"{r.wall_seconds:.0f} s"))
@@ -245,7 +246,7 @@ def benchmark(name: str, *, calls: Sequence[str] = ()) -> Html:
     numbers = {"call", "reference", "median", "low", "high", "seconds", "bound", "required", "verdict"}
     for path in found:
         body = json.loads(path.read_text(encoding="utf-8"))
-        where.append(f"{body['environment']['device_name']}, {body['environment'].get('torch_threads', '?')} threads")
+        where.append(f"{body['environment']['device_name']}, {body['environment']['threads']} threads")
         for r in body["ratios"]:
             if not calls or r["call"] in calls:
                 asked = "" if r["bound"] is None else f"{r.get('required', 'at most')} {r['bound']:g}: {r['verdict']}"

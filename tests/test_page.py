@@ -232,8 +232,8 @@ def test_accounts_show_their_computed_verdict(monkeypatch):
 # --- runs and benchmarks ------------------------------------------------------------------------------------
 
 def run_with(*observations):
-    return Record.create(experiment="headline", dataset="digits", scale="full", device="cpu", config={}, seeds=(0, 1, 2),
-                         measurements=[], observations=observations, wall_seconds=1.0)
+    return Record.create(experiment="headline", dataset="digits", scale="full", device="cpu", config={},
+                         seeds=(0, 1, 2), measurements=[], observations=observations, wall_seconds=1.0)
 
 
 def seen(name, arm, *values, networks="mlp"):
@@ -271,7 +271,7 @@ def test_benchmarks_show_ratio_interval_and_verdict_and_the_gpu_that_did_not_run
     row = {"size": "2 x 3", "package": "other", "call": "ours", "reference": "theirs", "median": 0.5, "low": 0.4,
            "high": 0.6, "seconds": 1.0, "bound": 1.0, "required": "at most", "verdict": "met"}
     other = {**row, "call": "mine", "bound": None, "verdict": None}
-    body = {"environment": {"device_name": "CPU, slow"}, "ratios": [row, other]}
+    body = {"environment": {"device_name": "CPU, slow", "threads": 2}, "ratios": [row, other]}
     (tmp_path / "benchmarks" / "toy.cpu.json").write_text(json.dumps(body))
     shown = page.benchmark("toy").text
     assert shown.count("0.5 [0.4, 0.6]") == 2

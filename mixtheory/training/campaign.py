@@ -4,6 +4,7 @@ A campaign that was stopped, killed or given too little time goes on where it wa
 first is decided by two declarations of an experiment's module::
 
     VALUE = {"cifar10": 3.0}                            of a record, by data set; default 1, and 0: only if named
+    VALUE = {("cifar10", "full", "cpu"): 0.0}           or of one run, which goes before
     MINUTES = {("cifar10", "full", "cuda"): 12.0}       for a whole run; default 1
 
 An existing record of the same name, made on the same device, replaces MINUTES by the time that it took, and

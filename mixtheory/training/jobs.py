@@ -102,7 +102,7 @@ def plan(names: Sequence[str] = (), *, datasets: Sequence[str] | None = None, sc
     jobs = [_job(name, dataset, scale, device)
             for name in names or experiments.EXPERIMENTS if names or scale in experiments.scales_of(name)
             for dataset in experiments.datasets_of(name)
-            if (experiments.declared(name, "VALUE").get(dataset, 1) > 0 if datasets is None else dataset in datasets)]
+            if (_value(name, dataset, scale, device) > 0 if datasets is None else dataset in datasets)]
     if not jobs:
         raise DomainError(f"datasets = {list(datasets or ())}: no experiment of this campaign runs there")
     near = {} if again else sweep.at_hand(dict.fromkeys(job.dataset for job in jobs), scheduler)
@@ -113,12 +113,18 @@ def plan(names: Sequence[str] = (), *, datasets: Sequence[str] | None = None, sc
     return jobs
 
 
+def _value(name: str, dataset: str, scale: str, device: str) -> float:
+    """What a record is worth: declared for the run, else for the data set, else 1."""
+    values = experiments.declared(name, "VALUE")
+    return float(values.get((dataset, scale, device), values.get(dataset, 1)))
+
+
 def _job(name: str, dataset: str, scale: str, device: str) -> Job:
     pieces = experiments.pieces_of(name, dataset, scale)
     if not pieces or len(set(pieces)) < len(pieces) or not all(map(PIECE.fullmatch, pieces)):
         raise DomainError(f"pieces = {pieces}: {name} needs at least one, each with a name of its own, fit for a file")
     minutes = experiments.declared(name, "MINUTES").get((dataset, scale, device), 1.0)
-    return Job(name, dataset, scale, device, pieces, float(experiments.declared(name, "VALUE").get(dataset, 1)),
+    return Job(name, dataset, scale, device, pieces, _value(name, dataset, scale, device),
                minutes / len(pieces), experiment_source(name))
 
 

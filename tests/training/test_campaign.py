@@ -405,6 +405,10 @@ def test_all_is_what_has_a_value_at_this_scale(scratch, out, monkeypatch):
     monkeypatch.setattr(scratch, "VALUE", {"mnist": 0})
     assert "scratch.mnist" not in planned()
     assert "scratch.mnist" in planned(datasets=["mnist"])
+    monkeypatch.setattr(scratch, "VALUE", {"mnist": 2.0, ("mnist", "quick", "cpu"): 0})
+    assert "scratch.mnist" not in planned()
+    monkeypatch.setattr(scratch, "VALUE", {"mnist": 0, ("mnist", "quick", "cpu"): 2.0})
+    assert "scratch.mnist" in planned()
     monkeypatch.setattr(scratch, "SIZES", {"full": 3})
     assert not [name for name in planned() if name.startswith("scratch")]
     with pytest.raises(DomainError, match="scale = 'quick'"):
