@@ -61,7 +61,7 @@ THETA_MARGIN = 0.045                # less than half of what a permutation witho
 RATE = 0.04
 BATCH = 16                          # so small that the share 1/B shows
 HEAD, RISKY = 96, 48                # examples of a head, and of the risk of a linear model
-SAMPLE, FEATURES = 11, 12           # streams of a seed
+SAMPLE, FEATURES, RISK = 11, 12, 13  # streams of a seed
 NODES = 2                           # Gauss-Jacobi: exact to degree 3 in lambda
 
 
@@ -162,7 +162,7 @@ def risks(trained: Trained, data: Problem, seeds: Sequence[int]) -> tuple[list[M
     result, told = [], []
     for a, arm in enumerate(trained.arms):
         ratio, kept = [], []
-        for k, rng in enumerate(generators(seeds, data.x.device, stream=(FEATURES, a))):
+        for k, rng in enumerate(generators(seeds, data.x.device, stream=(RISK, a))):
             chosen = torch.randint(len(data.x), (RISKY,), generator=rng, device=data.x.device)
             x = data.x[chosen].double()
             y = soft_labels(data.labels[chosen], data.y.shape[1], like=x)
