@@ -363,7 +363,7 @@ RISK = Claim(
            "half mixed": predicts(lambda alpha, square, mean, n=None: (square + mean**2) / 4),
            "lambda swapped on the targets": simulates(
                lambda size, *, rng, **case: routes.drawn_risk(size, rng=rng, swapped=True, **case))},
-    references=(LINEAR,))
+    references=(LINEAR,), experiment="least_squares")
 RISK_DISTINCT = Claim(
     id="least_squares.risk_distinct", title="The mixup risk without self-pairs",
     statement=r"\tfrac12\,\mathbb{E}(f(\tilde x)-\tilde y)^2 = \tfrac12\bigl(s_n\,\overline{r^2} + "
@@ -404,7 +404,7 @@ INVARIANCE = Claim(
                law, data, distinct=distinct, swapped=True), symbolic=False),
            "slopes shrink by s": predicts(
                lambda law, data, distinct=False: minimiser(law, data, distinct) * 2 / 3)},
-    references=("efron2004lars: the diabetes data (from memory)",))
+    references=("efron2004lars: the diabetes data (from memory)",), experiment="least_squares")
 
 NO_INTERCEPT = Claim(
     id="least_squares.no_intercept", title="Without an intercept, mixing matters",
@@ -466,7 +466,7 @@ RIDGE_DISTINCT = Claim(
     wrong={"self-pairs in": predicts(
         lambda alpha, ridge, data, distinct: ridge_minimiser(alpha, ridge, data)),
            **{name: predicts(formula) for name, formula in RIDGES.items()}},
-    references=("hoerl1970ridge: ridge regression (from memory)",))
+    references=("hoerl1970ridge: ridge regression (from memory)",), experiment="least_squares")
 RIDGE_CEILING = Claim(
     id="least_squares.ridge_ceiling", title="Mixing at most doubles a ridge",
     kind="bound", side="upper", tight=1e-5,

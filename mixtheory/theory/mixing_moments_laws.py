@@ -185,7 +185,8 @@ Claim(
                                            pairs: Mean(pairs.own(LAM), beta(LAM, alpha, alpha + 1))
                                            if is_symbolic(alpha)
                                            else tilted(alpha).expect(lambda p: pairs.own(1 - p)))},
-    references=("zhang2021how: lemma 3.1 (from memory)", "carratino2022mixup: theorem 1 (from memory)"))
+    references=("zhang2021how: lemma 3.1 (from memory)", "carratino2022mixup: theorem 1 (from memory)"),
+    experiment="mixing_moments")
 
 
 def symmetrised(a: Any, b: Any, pairs: Any) -> Any:
@@ -231,7 +232,7 @@ Claim(
            "the law at its mean parameter": predicts(lambda a, b, pairs: Mean(
                pairs.mixed(LAM), beta(LAM, (a + b) / 2)) if is_symbolic(a, b)
                else Beta((a + b) / 2, (a + b) / 2).expect(pairs.mixed))},
-    references=("carratino2022mixup: theorem 1 (from memory)",))
+    references=("carratino2022mixup: theorem 1 (from memory)",), experiment="mixing_moments")
 
 
 # ---- small and large alpha ----

@@ -41,7 +41,7 @@ def generators(seeds: Sequence[int], device: torch.device, *, stream: int | tupl
                ) -> list[torch.Generator]:
     """One generator a replica, a function of its own seed and the stream only: replicas never share draws."""
     path = stream if isinstance(stream, tuple) else (stream,)
-    states = [np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0] >> 1 for seed in seeds]
+    states = [np.random.SeedSequence(int(seed), spawn_key=path).generate_state(1, np.uint64)[0] >> 1 for seed in seeds]
     return [torch.Generator(device=device).manual_seed(int(state)) for state in states]
 
 
