@@ -109,6 +109,13 @@ def block_of(examples: int) -> int:
     return max(1, AHEAD // examples)
 
 
+def _orders(epochs: int, m: int, rng: torch.Generator) -> Tensor:
+    """Random orders of m examples, (epochs, m): sorted keys on a GPU, all at once; on a CPU shuffling is faster."""
+    if rng.device.type == "cpu":
+        return torch.stack([torch.randperm(m, generator=rng) for _ in range(epochs)])
+    return torch.rand(epochs, m, generator=rng, device=rng.device, dtype=torch.float64).argsort(1)
+
+
 def draw(arms: Sequence[Arm], seeds: Sequence[int], *, first: int, epochs: int, total: int, members: Tensor,
          batch: int, augment: bool, dtype: torch.dtype) -> Draws:
     """Random numbers of some epochs for the replicas (arm, seed), arm by arm.
@@ -129,7 +136,7 @@ def draw(arms: Sequence[Arm], seeds: Sequence[int], *, first: int, epochs: int, 
     rows = epochs * steps
     orders, moves = [], []
     for rng in generators(seeds, device, stream=(ORDER, first)):
-        order = torch.rand(epochs, m, generator=rng, device=device, dtype=torch.float64).argsort(1)
+        order = _orders(epochs, m, rng)
         orders.append(order[:, :steps * batch].reshape(rows, batch))
         if augment:
             moves.append(torch.stack([torch.randint(high, (rows, batch), generator=rng, device=device)

@@ -13,8 +13,6 @@ library sums in an order that depends on alignment, size and the number of threa
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from torch import Tensor, nn
 from mixtheory.domain import DomainError, check_count, check_member, check_positive
 from mixtheory.mixup import _mix
 from mixtheory.training.arms import INITIAL, Arm, Draws, block_of, draw
+from mixtheory.training.checkpoints import Checkpoint
 from mixtheory.training.inputs import Split, crop_flip, padded
 from mixtheory.training.models import Model, initial_state
 from mixtheory.training.replicas import generators
@@ -37,7 +36,6 @@ SCHEDULES = ("constant", "cosine", "one-cycle")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 WARM_UP = 0.2                       # share of the steps in which one-cycle rises
 CACHE = 1 << 19                     # bytes that a thread gathers at a time
-DIGEST = hashlib.sha256().digest_size
 ROWS = 1 << 13                      # rows (replicas x examples) in one evaluation batch
 
 
@@ -186,7 +184,7 @@ class Trained:
         if not 0 <= replica < self.replicas:
             raise DomainError(f"replica = {replica}: must lie in 0 .. {self.replicas - 1}")
         first = next(self.stacked.parameters())
-        plain = self.model.plain(self.shape, self.outputs).to(first.device, first.dtype)
+        plain = _template(self.model, self.shape, self.outputs).to(first.device, first.dtype)
         plain.load_state_dict({name: value[replica] for name, value in self.stacked.state_dict().items()})
         return plain.eval()
 
@@ -208,7 +206,7 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
         recipe: the same for all.
         members: (R, m) indices of the training examples of each replica; None: all examples for each.
         watch: in so many last epochs the error on the test part is kept.
-        checkpoint: a file to go on from if it is there, kept up to date, and removed at the end.
+        checkpoint: a file to go on from if it is there, kept up to date now and then, and removed at the end.
         progress: called with a line of text after each epoch.
 
     Returns:
@@ -216,7 +214,8 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
 
     Raises:
         DomainError: no arms or seeds, repeated seeds or seeds outside 0 .. 2^32 - 1, fewer examples than a batch,
-            members that are no indices of the data, flip pairing with an odd batch.
+            members that are no indices of the data, flip pairing with an odd batch, real targets with another
+            loss than squared, with smoothing or with an error to watch.
     """
     arms, seeds = tuple(arms), tuple(seeds)
     R, device, dtype = len(arms) * len(seeds), data.x.device, recipe.dtype
@@ -226,20 +225,27 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
         if check_count(seed, "seeds", least=0) >= 1 << 32:
             raise DomainError(f"seeds = {seed}: must lie in 0 .. 2^32 - 1")
     check_count(watch, "watch", least=0)
+    if data.y.is_floating_point() and (recipe.loss != "squared" or watch or any(arm.smoothing for arm in arms)):
+        raise DomainError(f"loss = {recipe.loss!r}, watch = {watch}: real targets go with loss = 'squared', watch = 0 "
+                          "and no smoothing")
     shape, outputs = tuple(data.x.shape[1:]), data.classes
     if members is None:
         members = torch.arange(len(data.x), device=device).expand(R, -1)
     members = _check_members(members, R, len(data.x), recipe.batch).to(device)
     stacked = model.stacked(R, shape, outputs).to(device, dtype)
     start = generators(seeds, torch.device("cpu"), stream=INITIAL)
-    state = initial_state(model.plain(shape, outputs), start)
+    state = initial_state(_template(model, shape, outputs), start)
     stacked.load_state_dict({name: value.repeat(len(arms), *[1] * (value.ndim - 1)) for name, value in state.items()})
     steps = members.shape[1] // recipe.batch
     optimizer, schedule = optimiser(list(stacked.parameters()), recipe, recipe.epochs * steps)
     trained = Trained(model, arms, seeds, recipe, shape, outputs, stacked, {"loss": [], "error": {}})
     parts = {"stacked": stacked, "optimizer": optimizer, **({"schedule": schedule} if schedule else {})}
-    identity = _identity(trained, data, members, watch) if checkpoint else ""
-    first = _resume(checkpoint, identity, trained, parts)
+    keeper = Checkpoint(checkpoint, _identity(trained, data, members, watch) if checkpoint else "")
+    first = 0
+    if kept := keeper.load(device):
+        first, trained.history = kept["epochs"], kept["history"]
+        for name, part in parts.items():
+            part.load_state_dict(kept[name])
 
     feed = Feed(data, arms, seeds, recipe)
     backward = _gradients(stacked, recipe, device)
@@ -262,12 +268,19 @@ def train(model: Model, data: Split, *, arms: Sequence[Arm], seeds: Sequence[int
             if progress:
                 progress(f"epoch {first + epoch + 1} of {recipe.epochs}")
         first += count
-        _keep(checkpoint, identity, trained, parts, first)
+        keeper.save(epochs=first, history=trained.history, **{name: part.state_dict() for name, part in parts.items()})
+    keeper.remove()
     stacked.eval()
     trained.history["loss"] = torch.stack(trained.history["loss"])
     for parameter in stacked.parameters():
         parameter.grad = None
     return trained
+
+
+def _template(model: Model, shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """A plain network whose weights will be replaced: those that torch.nn draws cost no global random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        return model.plain(shape, outputs)
 
 
 class Feed:
@@ -278,12 +291,14 @@ class Feed:
         self.mixes = any(arm.alpha for arm in arms)
         self.augment = recipe.augment
         self.x = (padded(data) if recipe.augment else data.x).to(recipe.dtype)
-        self.y = data.y
+        self.y, self.labels, self.replica = data.y, 0, torch.arange(self.replicas, device=device)[:, None]
+        if data.y.is_floating_point():                              # row i: the target of example i
+            self.y, self.targets = torch.arange(len(data.y), device=device), data.y.to(recipe.dtype)
+            return
         share = torch.tensor([arm.smoothing for arm in arms for _ in seeds], dtype=recipe.dtype, device=device)
         share = share[:, None, None]
         one_hot = torch.eye(K, dtype=recipe.dtype, device=device)
         self.targets = ((1 - share) * one_hot + share / K).flatten(0, 1)        # row r K + y: label y of replica r
-        self.replica = torch.arange(self.replicas, device=device)[:, None]
         self.labels = self.replica * K
 
     def __call__(self, draws: Draws, step: int) -> tuple[Tensor, Tensor]:
@@ -380,8 +395,6 @@ def _check_members(members: Tensor, replicas: int, examples: int, batch: int) ->
     return members
 
 
-# --- checkpoints --------------------------------------------------------------------------------------------
-
 def _identity(trained: Trained, data: Split, members: Tensor, watch: int) -> str:
     """A hash of all that decides what a training does, the examples included."""
     digest = hashlib.sha256(repr((trained.model.name, trained.arms, trained.seeds, trained.recipe, trained.shape,
@@ -390,35 +403,3 @@ def _identity(trained: Trained, data: Split, members: Tensor, watch: int) -> str
         digest.update(repr((tensor.shape, tensor.dtype)).encode())
         digest.update(tensor.contiguous().cpu().numpy())
     return digest.hexdigest()
-
-
-def _resume(path: Path | None, identity: str, trained: Trained, parts: dict[str, Any]) -> int:
-    """Epochs that a checkpoint already has, after loading it; 0 without one, or with a damaged or another one."""
-    if path is None or not path.is_file():
-        return 0
-    raw = path.read_bytes()
-    if hashlib.sha256(raw[DIGEST:]).digest() != raw[:DIGEST]:
-        return 0
-    kept = torch.load(io.BytesIO(raw[DIGEST:]), weights_only=True,
-                      map_location=next(trained.stacked.parameters()).device)
-    if kept["identity"] != identity:
-        return 0
-    for name, part in parts.items():
-        part.load_state_dict(kept[name])
-    trained.history = kept["history"]
-    return int(kept["epochs"])
-
-
-def _keep(path: Path | None, identity: str, trained: Trained, parts: dict[str, Any], epochs: int) -> None:
-    if path is None:
-        return
-    if epochs == trained.recipe.epochs:
-        path.unlink(missing_ok=True)
-        return
-    content = io.BytesIO()
-    torch.save({"identity": identity, "epochs": epochs, "history": trained.history,
-                **{name: part.state_dict() for name, part in parts.items()}}, content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    aside.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
-    os.replace(aside, path)

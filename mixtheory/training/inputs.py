@@ -18,7 +18,11 @@ CROP = 4
 
 
 class Split(NamedTuple):
-    """Images (n, channels, h, w) or rows (n, features), labels (n,) int64; `black` (channels, 1, 1): 0 standardised."""
+    """Examples and what is to be learnt from them.
+
+    x, x_test: images (n, channels, h, w) or rows (n, features). y, y_test: labels (n,) int64 below `classes`, or real
+    targets (n, classes). black: (channels, 1, 1), the standardised 0.
+    """
 
     x: Tensor
     y: Tensor

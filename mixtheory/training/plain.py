@@ -31,7 +31,9 @@ def train_plain(model: Model, data: Split, *, arm: Arm, seed: int, recipe: Recip
     steps, block = len(members) // recipe.batch, block_of(len(members))
     optimizer, schedule = optimiser(list(module.parameters()), recipe, recipe.epochs * steps)
     images = (padded(data) if recipe.augment else data.x).to(dtype)
-    targets = soft_labels(data.y, data.classes, like=images) * (1 - arm.smoothing) + arm.smoothing / data.classes
+    targets = data.y.to(dtype)
+    if not data.y.is_floating_point():
+        targets = soft_labels(data.y, data.classes, like=images) * (1 - arm.smoothing) + arm.smoothing / data.classes
     module.train()
     for first in range(0, recipe.epochs, block):
         epochs = min(block, recipe.epochs - first)

@@ -293,7 +293,8 @@ RUN = {"arms": (Arm(1.0, anneal="linear"), ERM), "seeds": (0, 1), "watch": 7}
 
 @pytest.fixture
 def short_blocks(monkeypatch):
-    """Two epochs a block, as with many examples."""
+    """Two epochs a block, as with many examples, and each block kept."""
+    monkeypatch.setattr("mixtheory.training.checkpoints.EVERY", 0.0)
     for module in ("arms", "engine", "plain"):
         monkeypatch.setattr(f"mixtheory.training.{module}.block_of", lambda examples: 2)
 
@@ -330,6 +331,14 @@ def test_a_killed_training_goes_on_bit_by_bit(short_blocks, tmp_path, recipe):
         assert torch.equal(resumed.history["error"][e], error)
     for name, value in whole.stacked.state_dict().items():
         assert torch.equal(resumed.stacked.state_dict()[name], value)
+    assert not path.exists()
+
+
+def test_checkpoints_are_kept_now_and_then_only(short_blocks, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixtheory.training.checkpoints.EVERY", 1e6)
+    path = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        train(mlp(32, norm=True), examples(), recipe=LONG, **RUN, checkpoint=path, progress=kill_at(6))
     assert not path.exists()
 
 
@@ -403,3 +412,30 @@ def test_the_recorded_step_is_the_step(monkeypatch, model, precision):
 
 def test_blocks_hold_whole_epochs():
     assert (block_of(100), block_of(1 << 14), block_of(60_000)) == (163, 1, 1)
+
+
+# --- real targets, and the state of the world ---------------------------------------------------------------
+
+def test_real_targets_are_mixed_and_fitted_as_by_the_plain_trainer():
+    data = examples()
+    rng = torch.Generator().manual_seed(5)
+    y, y_test = (torch.randn(len(part), 16, generator=rng, dtype=data.x.dtype) for part in (data.y, data.y_test))
+    data = data._replace(y=y, y_test=y_test, classes=16)
+    recipe = Recipe(epochs=2, batch=32, rate=0.01, loss="squared", precision="float64", decay=0.01)
+    arms = (ERM, Arm(1.0, "roll", "element"))
+    trained = train(linear(), data, arms=arms, seeds=(0, 3), recipe=recipe)
+    for a, arm in enumerate(arms):
+        alone = train_plain(linear(), data, arm=arm, seed=3, recipe=recipe)
+        for one, other in zip(alone.parameters(), trained.module(trained.replica(a, 1)).parameters(), strict=True):
+            assert torch.allclose(one, other, rtol=0, atol=1e-13)
+    assert not torch.allclose(*(trained.module(trained.replica(a, 1))[-1].weight for a in (0, 1)), atol=1e-3)
+    for wrong in ({"recipe": replace(recipe, loss="cross-entropy")}, {"watch": 1}, {"arms": [Arm(smoothing=0.1)]}):
+        with pytest.raises(DomainError, match="real targets"):
+            train(linear(), data, **{"arms": arms, "seeds": (0,), "recipe": recipe} | wrong)
+
+
+def test_training_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    trained = train(mlp(16), examples(), arms=[Arm(1.0)], seeds=(0, 1), recipe=Recipe(epochs=1, batch=32, rate=0.1))
+    trained.module(1)
+    assert torch.equal(torch.get_rng_state(), before)
