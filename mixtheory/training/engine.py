@@ -21,120 +21,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixtheory.domain import DomainError, check_count, check_member, check_positive
-from mixtheory.mixup import _mix
-from mixtheory.training.arms import INITIAL, Arm, Draws, block_of, draw
+from mixtheory.domain import DomainError, check_count
+from mixtheory.training.arms import INITIAL, Arm, block_of, draw
 from mixtheory.training.checkpoints import Checkpoint
-from mixtheory.training.inputs import Split, crop_flip, padded
+from mixtheory.training.feed import Feed
+from mixtheory.training.inputs import Split
 from mixtheory.training.models import Model, initial_state
+from mixtheory.training.recipes import LOSSES, Recipe, optimiser
 from mixtheory.training.replicas import generators
 
-__all__ = ["LOSSES", "Recipe", "Trained", "optimiser", "train"]
+__all__ = ["Trained", "train"]
 
-OPTIMISERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "cosine", "one-cycle")
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-WARM_UP = 0.2                       # share of the steps in which one-cycle rises
-CACHE = 1 << 19                     # bytes that a thread gathers at a time
 ROWS = 1 << 13                      # rows (replicas x examples) in one evaluation batch
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of soft targets, nats: (..., n, K) twice -> (..., n).
-
-    The classes are moved to the second-last place first: over a short last axis torch's log-softmax takes ten
-    times as long.
-    """
-    return -(torch.log_softmax(logits.mT, -2) * target.mT).sum(-2)
-
-
-def squared(outputs: Tensor, target: Tensor) -> Tensor:
-    """Half the squared error summed over outputs: (..., n, K) twice -> (..., n)."""
-    return (outputs - target).square().sum(-1) / 2
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross-entropy": cross_entropy, "squared": squared}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How all replicas of a program are trained: the same for every arm.
-
-    epochs, batch: counts; the rest of an epoch after whole batches is dropped.
-    rate: the (largest) learning rate. schedule: constant, cosine (to 0) or one-cycle.
-    optimizer: sgd (with momentum, Nesterov if asked for) or adamw.
-    decay: weight decay of all parameters. Coupled (sgd): added to the gradient as decay x parameter. Decoupled
-    (adamw always, sgd if `decoupled`): parameters shrink by rate x decay in each step.
-    augment: crops by up to 4 pixels and mirror images. loss: cross-entropy or squared.
-    precision: float32, float64, or bfloat16 (forward pass in bfloat16, parameters and loss in float32).
-
-    Raises:
-        DomainError: values outside these domains.
-    """
-
-    epochs: int
-    batch: int
-    rate: float
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    nesterov: bool = False
-    decay: float = 0.0
-    decoupled: bool = False
-    schedule: str = "constant"
-    augment: bool = False
-    loss: str = "cross-entropy"
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        check_count(self.epochs, "epochs", least=1)
-        check_count(self.batch, "batch")
-        check_positive(self.rate, "rate")
-        for name, members in (("optimizer", OPTIMISERS), ("schedule", SCHEDULES), ("loss", tuple(LOSSES)),
-                              ("precision", tuple(PRECISIONS))):
-            check_member(getattr(self, name), members, name)
-        for name, high in (("momentum", 1), ("decay", float("inf"))):
-            if not 0 <= getattr(self, name) < high:
-                raise DomainError(f"{name} = {getattr(self, name)}: must lie in [0, {high})")
-        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
-            raise DomainError("nesterov = True: needs optimizer = 'sgd' and momentum > 0")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the parameters."""
-        return PRECISIONS[self.precision]
-
-
-def optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe, steps: int) -> tuple[Any, Any]:
-    """The optimiser of torch.optim and its schedule over so many steps; stacked or plain parameters alike.
-
-    On a CPU not the fused one: it rounds the last elements of a tensor differently, so that a replica would
-    depend on its neighbours.
-
-    Raises:
-        DomainError: one-cycle over so few steps that it has no room to rise.
-    """
-    if recipe.schedule == "one-cycle" and WARM_UP * steps <= 1:
-        raise DomainError(f"schedule = 'one-cycle' over {steps} steps: must be more than {1 / WARM_UP:g}")
-    fused = parameters[0].is_cuda
-    if recipe.optimizer == "adamw":
-        optimizer: Any = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay, fused=fused,
-                                               foreach=not fused)
-    else:
-        optimizer = torch.optim.SGD(parameters, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.nesterov,
-                                    weight_decay=0.0 if recipe.decoupled else recipe.decay, fused=fused,
-                                    foreach=not fused)
-        if recipe.decoupled and recipe.decay:
-            @torch.no_grad()
-            def shrink(optimizer: Any, *_: Any) -> None:
-                torch._foreach_mul_(list(parameters), 1 - optimizer.param_groups[0]["lr"] * recipe.decay)
-            optimizer.register_step_pre_hook(shrink)
-    schedules = torch.optim.lr_scheduler
-    if recipe.schedule == "cosine":
-        return optimizer, schedules.CosineAnnealingLR(optimizer, T_max=steps)
-    if recipe.schedule == "one-cycle":
-        return optimizer, schedules.OneCycleLR(optimizer, recipe.rate, total_steps=steps, pct_start=WARM_UP,
-                                               cycle_momentum=False)
-    return optimizer, None
 
 
 @dataclass
@@ -281,55 +179,6 @@ def _template(model: Model, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """A plain network whose weights will be replaced: those that torch.nn draws cost no global random numbers."""
     with torch.random.fork_rng(devices=[]):
         return model.plain(shape, outputs)
-
-
-class Feed:
-    """The mixed batches of all replicas, step by step: inputs (R, n, ...) and targets (R, n, K)."""
-
-    def __init__(self, data: Split, arms: Sequence[Arm], seeds: Sequence[int], recipe: Recipe) -> None:
-        device, self.replicas, K = data.x.device, len(arms) * len(seeds), data.classes
-        self.mixes = any(arm.alpha for arm in arms)
-        self.augment = recipe.augment
-        self.x = (padded(data) if recipe.augment else data.x).to(recipe.dtype)
-        self.y, self.labels, self.replica = data.y, 0, torch.arange(self.replicas, device=device)[:, None]
-        if data.y.is_floating_point():                              # row i: the target of example i
-            self.y, self.targets = torch.arange(len(data.y), device=device), data.y.to(recipe.dtype)
-            return
-        share = torch.tensor([arm.smoothing for arm in arms for _ in seeds], dtype=recipe.dtype, device=device)
-        share = share[:, None, None]
-        one_hot = torch.eye(K, dtype=recipe.dtype, device=device)
-        self.targets = ((1 - share) * one_hot + share / K).flatten(0, 1)        # row r K + y: label y of replica r
-        self.labels = self.replica * K
-
-    def __call__(self, draws: Draws, step: int) -> tuple[Tensor, Tensor]:
-        """The batches of step number `step` of a block."""
-        example = draws.example[step]
-        rows, labels = example.flatten(), (self.y[example] + self.labels).flatten()
-        if not self.mixes:
-            x = self.x.index_select(0, rows) if draws.augment is None else self._cropped(draws, step)
-            y = self.targets.index_select(0, labels)
-        else:
-            partner, lam = draws.partner[step], draws.lam[step].flatten()
-            others = (partner + self.replica * example.shape[1]).flatten()
-            x = (_gathered(self.x, rows, rows[others], lam) if draws.augment is None
-                 else _mix(self._cropped(draws, step), others, lam))
-            y = _gathered(self.targets, labels, labels[others], lam)
-        return x.unflatten(0, (self.replicas, -1)), y.unflatten(0, (self.replicas, -1))
-
-    def _cropped(self, draws: Draws, step: int) -> Tensor:
-        top, left, flip = draws.augment[step].flatten(0, 1).unbind(1)
-        return crop_flip(self.x, draws.example[step].flatten(), top, left, flip.bool())
-
-
-def _gathered(source: Tensor, own: Tensor, others: Tensor, lam: Tensor) -> Tensor:
-    """lambda source[own] + (1 - lambda) source[others], so few rows at a time that a CPU's cache holds them."""
-    mixed = source.new_empty(len(own), *source.shape[1:])
-    bytes_ahead = CACHE * torch.get_num_threads() if source.is_cpu else mixed.nbytes
-    rows = max(1, bytes_ahead // source[0].nbytes)
-    lam = lam.view(-1, *[1] * (source.ndim - 1))
-    for out, i, j, w in zip(*(t.split(rows) for t in (mixed, own, others, lam)), strict=True):
-        torch.add(source.index_select(0, i).mul_(w), source.index_select(0, j).mul_(1 - w), out=out)
-    return mixed
 
 
 # --- one step -----------------------------------------------------------------------------------------------

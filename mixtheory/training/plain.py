@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from mixtheory.mixup import mix, soft_labels
 from mixtheory.training.arms import INITIAL, Arm, block_of, draw
-from mixtheory.training.engine import LOSSES, Recipe, optimiser
 from mixtheory.training.inputs import Split, crop_flip, padded
 from mixtheory.training.models import Model, initial_state
+from mixtheory.training.recipes import LOSSES, Recipe, optimiser
 from mixtheory.training.replicas import generators
 
 __all__ = ["train_plain"]

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from mixtheory.domain import DomainError
 from mixtheory.pairing import PAIRINGS, SHARINGS
-from mixtheory.training import engine, models
+from mixtheory.training import engine, models, recipes
 from mixtheory.training.arms import ERM, Arm, block_of
-from mixtheory.training.engine import LOSSES, Recipe, train
+from mixtheory.training.engine import train
 from mixtheory.training.inputs import Split
 from mixtheory.training.models import cnn, linear, mlp, preact_resnet18
 from mixtheory.training.plain import train_plain
+from mixtheory.training.recipes import LOSSES, Recipe
 
 ARMS = [Arm(1.0, pairing, sharing) for pairing, sharing in itertools.product(PAIRINGS, SHARINGS)
         if sharing != "pair" or pairing == "flip"] + [
@@ -193,7 +194,7 @@ def test_optimisers_follow_their_definitions(recipe):
     steps, rng = 7, torch.Generator().manual_seed(1)
     start, gradients = (torch.randn(s, generator=rng, dtype=torch.float64) for s in ((3, 2), (steps, 3, 2)))
     parameter = torch.nn.Parameter(start.clone())
-    optimizer, schedule = engine.optimiser([parameter], recipe, steps)
+    optimizer, schedule = recipes.optimiser([parameter], recipe, steps)
     for g in gradients:
         parameter.grad = g.clone()
         optimizer.step()
@@ -208,7 +209,7 @@ def test_optimisers_follow_their_definitions(recipe):
 
 def test_one_cycle_rises_to_the_rate_and_falls_to_nothing():
     parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer, schedule = engine.optimiser([parameter], Recipe(1, 2, 0.4, schedule="one-cycle"), 50)
+    optimizer, schedule = recipes.optimiser([parameter], Recipe(1, 2, 0.4, schedule="one-cycle"), 50)
     rates = []
     for _ in range(50):
         rates.append(optimizer.param_groups[0]["lr"])

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from mixtheory.training.arms import ERM, INITIAL, Arm, block_of, draw
-from mixtheory.training.engine import Recipe
 from mixtheory.training.inputs import Split
 from mixtheory.training.models import initial_state, mlp
 from mixtheory.training.plain import train_plain
+from mixtheory.training.recipes import Recipe
 from mixtheory.training.replicas import generators
 
 

@@ -31,10 +31,12 @@ from mixtheory.domain import DomainError
 from mixtheory.evidence.record import environment
 from mixtheory.training.arms import ERM, INITIAL, Arm, draw
 from mixtheory.training.benchmarks.timing import CONFIDENCE, measure, ratio, synchronizer
-from mixtheory.training.engine import LOSSES, Feed, Recipe, optimiser, train
+from mixtheory.training.engine import train
+from mixtheory.training.feed import Feed
 from mixtheory.training.inputs import Split, split
 from mixtheory.training.models import Model, cnn, initial_state, linear, mlp
 from mixtheory.training.plain import train_plain
+from mixtheory.training.recipes import LOSSES, Recipe, optimiser
 from mixtheory.training.replicas import DEVICES, device_of, generators
 
 __all__ = ["SIZES", "Size", "cases", "main", "usual", "vmapped"]

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixtheory.training.arms import Arm
-from mixtheory.training.engine import Recipe, Trained, train
+from mixtheory.training.engine import Trained, train
 from mixtheory.training.inputs import Split, split
 from mixtheory.training.models import Model, mlp
+from mixtheory.training.recipes import Recipe
 from mixtheory.training.replicas import device_of
 
 __all__ = ["HIDDEN", "MLP", "Training", "networks"]

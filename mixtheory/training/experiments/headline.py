@@ -26,10 +26,11 @@ from mixtheory import paths
 from mixtheory.evidence.record import Measurement, Observation
 from mixtheory.theory.covariance_batch import batch_factor
 from mixtheory.training.arms import ERM, Arm, matched_smoothing
-from mixtheory.training.engine import Recipe, Trained, train
+from mixtheory.training.engine import Trained, train
 from mixtheory.training.experiments._networks import SCHEME, UNITS, Depth, dissected, judged
 from mixtheory.training.inputs import split
 from mixtheory.training.models import Model, cnn, mlp, preact_resnet18
+from mixtheory.training.recipes import Recipe
 from mixtheory.training.replicas import device_of, generators
 
 DATASETS = ("digits", "fashion_mnist", "cifar10")

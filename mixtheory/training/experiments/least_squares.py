@@ -44,11 +44,12 @@ from mixtheory.theory import least_squares as theory
 from mixtheory.theory.least_squares_descent import batch_factor
 from mixtheory.training.arms import Arm
 from mixtheory.training.data import NAMES
-from mixtheory.training.engine import Recipe, Trained, train
+from mixtheory.training.engine import Trained, train
 from mixtheory.training.experiments._trained import HIDDEN, Training, networks
 from mixtheory.training.inputs import Split
 from mixtheory.training.measurements.batches import activation
 from mixtheory.training.models import linear
+from mixtheory.training.recipes import Recipe
 from mixtheory.training.replicas import device_of, floats, generators, images
 
 DATASETS = (*NAMES, "diabetes")
