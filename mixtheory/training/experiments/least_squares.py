@@ -9,7 +9,7 @@ is half of the data, drawn at random. On images it is the last layer of a traine
 are the last hidden layer of a network trained with mixup, frozen, the targets are one-hot labels. The features
 need not come from mixed images: what is mixed is features, and least squares does not ask where they are from.
 
-Stochastic (images): a linear model trained by the engine with squared loss, coupled weight decay and mixup. `sgd` is
+Stochastic: a linear model trained by the engine with squared loss, coupled weight decay and mixup. `sgd` is
 the position theta of its slopes W on the line from ridge regression at the nominal ridge (0) to that at the effective
 ridge (1):
 
@@ -20,7 +20,7 @@ are independent, so that the mean iterate follows an affine recursion whatever t
 solution at ridge / `batch_factor`. Where every example meets its neighbour (`roll`) the two members of a pair are
 independent and the factor is exactly s at every batch size; a `permutation` leaves a share 1/B of the examples
 unmixed. Passing over the training set itself, without replacement, would tie batches to one another and give a factor
-that depends on n. The engine decays the intercept too. The pixels are centred: then the intercept and the slopes do
+that depends on n. The engine decays the intercept too. The features are centred: then the intercept and the slopes do
 not know of each other, and the slopes are those of a free intercept.
 
 `risk`: the exact mixup risk of these trained models over all pairs of some examples, over
@@ -59,8 +59,7 @@ PAIRS = ("all", "distinct")
 RIDGE = 0.05                        # in units of tr C, which is 1 after scaling
 EXACT_MARGIN, RISK_MARGIN = 1e-10, 1e-9              # fixed before the recorded runs, as are the sizes
 THETA_MARGIN = 0.045                # less than half of what a permutation without self-pairs would shift
-RATE = 0.04
-BATCH = 16                          # so small that the share 1/B shows
+PACE = {"images": (16, 0.04), "diabetes": (256, 0.1)}   # batch and rate: 1/B shows at 16; diabetes has noisy labels
 HEAD, RISKY = 96, 48                # examples of a head, and of the risk of a linear model
 SAMPLE, FEATURES, RISK = 11, 12, 13  # streams of a seed
 NODES = 2                           # Gauss-Jacobi: exact to degree 3 in lambda
@@ -106,13 +105,15 @@ def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], prog
     config: dict[str, Any] = {"ridge": RIDGE, "exact_alphas": EXACT_ALPHAS, "examples": len(data.x),
                               "features": data.x.shape[1]}
     if dataset == "diabetes":
-        return config, *exact(halves(data, seeds), progress)
-    samples, config["head"] = heads(dataset, size.training, device=device, seeds=seeds, progress=progress)
+        samples = halves(data, seeds)
+    else:
+        samples, config["head"] = heads(dataset, size.training, device=device, seeds=seeds, progress=progress)
     result, told = exact(samples, progress)
-    trained = descend(data, size.steps, seeds, progress)
+    batch, rate = PACE.get(dataset, PACE["images"])
+    trained = descend(data, size.steps, batch, rate, seeds, progress)
     W = torch.stack([trained.module(r)[-1].weight.detach().T for r in range(trained.replicas)]).double()
     for arm, slopes in zip(ARMS, W.split(len(seeds)), strict=True):
-        effective = float(RIDGE / batch_factor(arm.alpha, BATCH, arm.pairing))
+        effective = float(RIDGE / batch_factor(arm.alpha, batch, arm.pairing))
         nominal, shrunk, wrong = ridge_slopes(data, (RIDGE, effective, RIDGE**2 / effective))
         line = shrunk - nominal
         theta = ((slopes - nominal) * line).sum((1, 2)) / (line * line).sum()
@@ -122,7 +123,7 @@ def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], prog
         told += [Observation("distance", shown | {"to": name}, (float((slopes.mean(0) - W0).norm() / W0.norm()),),
                              "of its norm") for name, W0 in (("ridge / f", shrunk), ("ridge", nominal),
                                                              ("ridge f", wrong))]
-    config |= {"batch": BATCH, "steps": size.steps, "recipe": asdict(trained.recipe),
+    config |= {"batch": batch, "steps": size.steps, "recipe": asdict(trained.recipe),
                "arms": [asdict(arm) for arm in ARMS]}
     more, kept = risks(trained, data, seeds)
     return config, result + more, told + kept
@@ -146,14 +147,17 @@ def ridge_slopes(data: Problem, ridges: Sequence[float]) -> list[torch.Tensor]:
     return [torch.cholesky_solve(Cxy, torch.linalg.cholesky(C + ridge * eye)) for ridge in ridges]
 
 
-def descend(data: Problem, steps: int, seeds: Sequence[int], progress: Callable[..., Any] | None = None) -> Trained:
+def descend(data: Problem, steps: int, batch: int, rate: float, seeds: Sequence[int],
+            progress: Callable[..., Any] | None = None) -> Trained:
     """Linear models of all arms, each trained in one pass over a sample with replacement."""
-    count, device = steps * BATCH, data.x.device
+    count, device = steps * batch, data.x.device
     sample = torch.stack([torch.randint(len(data.x), (count,), generator=rng, device=device)
                           for rng in generators(seeds, device, stream=SAMPLE)])
     nothing = data.x.new_zeros(1, 1, 1)
-    inputs = Split(data.x, data.labels, data.x[:1], data.labels[:1], data.y.shape[1], nothing)
-    recipe = Recipe(epochs=1, batch=BATCH, rate=RATE, decay=RIDGE, schedule="cosine", loss="squared")
+    y = data.y if data.labels is None else data.labels
+    inputs = Split(data.x, y, data.x[:1], y[:1], data.y.shape[1], nothing)
+    recipe = Recipe(epochs=1, batch=batch, rate=rate, decay=RIDGE, schedule="cosine", loss="squared",
+                    precision=str(data.x.dtype).removeprefix("torch."))
     return train(linear(), inputs, arms=ARMS, seeds=seeds, recipe=recipe, members=sample.repeat(len(ARMS), 1),
                  progress=progress)
 
@@ -166,7 +170,8 @@ def risks(trained: Trained, data: Problem, seeds: Sequence[int]) -> tuple[list[M
         for k, rng in enumerate(generators(seeds, data.x.device, stream=(RISK, a))):
             chosen = torch.randint(len(data.x), (RISKY,), generator=rng, device=data.x.device)
             x = data.x[chosen].double()
-            y = soft_labels(data.labels[chosen], data.y.shape[1], like=x)
+            y = (data.y[chosen].double() if data.labels is None
+                 else soft_labels(data.labels[chosen], data.y.shape[1], like=x))
             module = trained.module(trained.replica(a, k)).double()
             with torch.no_grad():
                 r = module(x) - y
