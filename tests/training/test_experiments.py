@@ -173,7 +173,8 @@ def test_the_risk_over_pairs_is_that_of_a_double_loop():
 
 
 def test_margins_of_sgd_and_of_running_variances_tell_self_pairs_in_from_out():
-    s, mixed = (least_squares_descent.batch_factor(1.0, least_squares.PACE["images"][0], p) for p in ("roll", "permutation"))
+    batch, _ = least_squares.PACE["images"]
+    s, mixed = (least_squares_descent.batch_factor(1.0, batch, p) for p in ("roll", "permutation"))
     assert 2 * least_squares.THETA_MARGIN < 1 - (1 / mixed - 1) / (1 / s - 1)
     gap = mixing_moments.shrinkage(1.0) - covariance_batch.batch_factor(1.0, layers.SMALL, *layers.SCHEME)
     assert 2 * layers.RUNNING_MARGIN < gap
