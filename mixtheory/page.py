@@ -25,8 +25,8 @@ from mixtheory.evidence.record import Observation, Record, RecordError
 from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
-           "ledger", "ledger_graph", "quick_run", "records_of", "runs", "scientific", "table", "theorem", "trial",
-           "trial_summary"]
+           "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific", "table", "theorem",
+           "trial", "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
@@ -227,6 +227,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "")
     return Html(f'<div class="mt-table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
+def ratios(name: str) -> list[dict[str, Any]]:
+    """The committed files of a benchmark, one a device, CPU first; a file's `ratios` are its rows.
+
+    Raises:
+        DomainError: no such file in book/benchmarks.
+    """
+    folder = paths.RECORDS and paths.RECORDS.parent / "benchmarks"
+    found = [path for device in ("cpu", "cuda") if folder and (path := folder / f"{name}.{device}.json").is_file()]
+    if not found:
+        raise DomainError(f"name = {name!r}: there is no book/benchmarks/{name}.cpu.json; run the benchmark")
+    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+
+
 def benchmark(name: str, *, calls: Sequence[str] = ()) -> Html:
     """The committed ratios of a benchmark, device by device; `python -m mixtheory.training.benchmarks.NAME` makes them.
 
@@ -237,15 +250,11 @@ def benchmark(name: str, *, calls: Sequence[str] = ()) -> Html:
     Raises:
         DomainError: no such file in book/benchmarks.
     """
-    folder = paths.RECORDS and paths.RECORDS.parent / "benchmarks"
-    found = [path for device in ("cpu", "cuda") if folder and (path := folder / f"{name}.{device}.json").is_file()]
-    if not found:
-        raise DomainError(f"name = {name!r}: there is no book/benchmarks/{name}.cpu.json; run the benchmark")
+    found = ratios(name)
     rows: list[Sequence[Any]] = []
     where = []
     numbers = {"call", "reference", "median", "low", "high", "seconds", "bound", "required", "verdict"}
-    for path in found:
-        body = json.loads(path.read_text(encoding="utf-8"))
+    for body in found:
         where.append(f"{body['environment']['device_name']}, {body['environment']['threads']} threads")
         for r in body["ratios"]:
             if not calls or r["call"] in calls:
