@@ -35,11 +35,11 @@ class Model:
     build: Callable[[Plain | Stacked, tuple[int, ...], int], nn.Module]
 
     def plain(self, shape: Sequence[int], outputs: int) -> nn.Module:
-        """One ordinary network, inputs (n, *shape), outputs (n, outputs)."""
+        """One ordinary network: inputs of (n, ...) with this shape behind n, outputs (n, outputs)."""
         return self.build(Plain(), tuple(shape), outputs)
 
     def stacked(self, replicas: int, shape: Sequence[int], outputs: int) -> nn.Module:
-        """`replicas` networks, inputs (replicas, n, *shape), outputs (replicas, n, outputs); parameters unset."""
+        """So many networks, inputs (replicas, n, ...), outputs (replicas, n, outputs); parameters unset."""
         return self.build(Stacked(check_count(replicas, "replicas", least=1)), tuple(shape), outputs)
 
 
