@@ -196,7 +196,7 @@ def comparison(record: Record, names: Mapping[str, str], arms: Sequence[str], *,
         if not any(cells):
             raise DomainError(f"names = {name!r}: not observed on {networks} in {record.name}")
         rows.append((words, *("" if o is None else _with_interval(o.mean, o.interval) for o in cells)))
-    return table(("", *arms), rows, caption)
+    return Html(table(("", *arms), rows, caption).text.replace('"mt-table"', '"mt-table mt-compare"', 1))
 
 
 def difference(record: Record, name: str, arm: str, against: str, *, networks: str) -> Observation:
@@ -212,7 +212,8 @@ def _with_interval(mean: float, interval: tuple[float, float] | None) -> str:
     half = (interval[1] - interval[0]) / 2 if interval else 0.0
     size = half or abs(mean)
     digits = max(0, min(5, 1 - math.floor(math.log10(size)))) if size else 0
-    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half else "")
+    text = f"{mean:.{digits}f}" + (f" ±\N{NO-BREAK SPACE}{half:.{digits}f}" if half else "")
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Html:

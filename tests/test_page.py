@@ -245,7 +245,7 @@ def test_arms_stand_side_by_side_with_their_intervals():
                       seen("nll", "ERM", 9.0, 9.0, 9.0, networks="other"), seen("once", "ERM", 4.0))
     shown = page.comparison(record, {"nll": "log <loss>", "once": "one"}, ["ERM", "mixup"], networks="mlp").text
     half = stats.t.isf(0.005, 2) * 1 / np.sqrt(3)           # of (1, 2, 3): standard deviation 1
-    assert f"2.0 ± {half:.1f}" in shown
+    assert f"2.0 ±\N{NO-BREAK SPACE}{half:.1f}" in shown
     assert "<td>0.50</td>" in shown                          # no spread, no interval
     assert "<td>4.0</td><td></td>" in shown                  # not observed in the other arm
     assert "log &lt;loss&gt;" in shown
