@@ -12,6 +12,12 @@ def headline():
     return page.quick_run("headline")
 
 
+@pytest.fixture(scope="module")
+def larger():
+    return next(r for r in page.records_of("headline") if (r.dataset, r.scale, r.device) == ("fashion_mnist", "full",
+                                                                                              "cpu"))
+
+
 def change(record, name, arm="mixup"):
     return page.difference(record, name, arm, "ERM", networks="mlp").interval
 
@@ -37,3 +43,23 @@ def test_a_temperature_takes_most_of_the_calibration_error_away(headline):
 def test_labels_reappear_as_doubt(headline):
     for arm in ("mixup", "smoothing (mean)", "smoothing (entropy)"):
         assert change(headline, "overconfidence", arm)[1] < 0, arm
+
+
+def test_on_fashion_mnist_doubt_is_welcome_until_a_temperature_is_fitted(larger):
+    assert larger.observation("overconfidence", arm="ERM", networks="mlp").interval[0] > 0
+    assert larger.observation("overconfidence", arm="mixup", networks="mlp").interval[1] < 0
+    assert change(larger, "ece", "mixup 0.2")[1] < 0
+    for arm in ("mixup", "mixup 0.2"):
+        assert change(larger, "ece_scaled", arm)[0] > 0
+    scaled, bias = (larger.observation(name, arm="ERM", networks="mlp") for name in ("ece_scaled", "ece_bias_scaled"))
+    assert scaled.interval[0] < bias.mean < scaled.interval[1]
+
+
+def test_attacks_get_stronger_on_digits_and_weaker_on_fashion_mnist_at_alpha_one(headline, larger):
+    gap = page.difference(larger, "loss_gap", "mixup", "ERM", networks="mlp")
+    assert gap.interval[1] < -larger.observation("loss_gap", arm="ERM", networks="mlp").mean / 2
+    for name in ("threshold_auc", "lira_auc"):
+        assert change(headline, name)[0] > 0
+        assert change(larger, name)[1] < 0
+    assert change(larger, "lira_auc", "mixup 0.2")[0] > 0
+    assert change(larger, "lira_auc", "smoothing (mean)")[0] > 0
