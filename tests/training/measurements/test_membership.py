@@ -259,10 +259,10 @@ def test_online_attack_approaches_the_known_gaussians(spread):
 @pytest.mark.parametrize("mode", mi.MODES)
 @pytest.mark.parametrize("design", ["coins", "pairs"])
 def test_no_signal_gives_one_half(mode, design):
-    """Values that know nothing of membership: AUC 1/2 and TPR = FPR within five standard errors.
+    """Values that know nothing of membership: AUC 1/2 and the two rates equal within five standard errors.
 
     With the attacked replica among its own shadows the online AUC is far above; offline a non-member is nearer to
-    its shadows' mean, which leaves the AUC at 1/2 and doubles the TPR at an FPR of 1 %.
+    its shadows' mean, which leaves the AUC at 1/2 and doubles the true-positive rate at 1 % false positives.
     """
     R, n = 24, 6000
     members, groups = (coins(R, n, seed=9), None) if design == "coins" else (halves(R, n, seed=9), np.arange(R) // 2)
