@@ -7,7 +7,7 @@ A threshold on the loss is the weakest attack worth the name: it compares easy e
 likelihood-ratio attack judges every example by how other networks do on it, with and without it in training; a
 defence that only blurs the losses can lower the AUC of the first and not that of the second.
 
-Source, from memory: Yeom et al. 2018 (loss threshold); Carlini et al. 2022 (likelihood ratio, true positives at few false ones);
+Source, from memory: Yeom et al. 2018 (loss threshold); Carlini et al. 2022 (likelihood ratio, few false positives);
 DeLong et al. 1988 (standard error of an AUC); Hanley and McNeil 1982; Mann and Whitney 1947.
 """
 
