@@ -30,6 +30,7 @@ from mixtheory.training.models import cnn
 from mixtheory.training.replicas import device_of, generators, images
 
 SEEDS = experiments.SEEDS
+QUICK = [e for e in experiments.EXPERIMENTS if "quick" in experiments.scales_of(e)]
 BRIEF = Training(2, 1024)
 INSIDE = Inside(BRIEF, Training(1, 2048), width=2, batches=8, small_batches=90)
 TINY = {"mixing_moments": moments.Size(10_000, BRIEF, 100), "covariance": covariance.Size({8: 1024}, 4096, INSIDE),
@@ -303,14 +304,14 @@ def test_replicas_depend_on_their_own_seed_only(experiment):
 # --- devices, names, records --------------------------------------------------------------------------------
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-@pytest.mark.parametrize("experiment", experiments.EXPERIMENTS)
+@pytest.mark.parametrize("experiment", QUICK)
 def test_cuda_is_refused_clearly_where_there_is_none(experiment):
     with pytest.raises(DomainError, match="torch finds no CUDA device on this machine; use device = 'cpu'"):
         experiments.run(experiment, device="cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("experiment", experiments.EXPERIMENTS)
+@pytest.mark.parametrize("experiment", QUICK)
 def test_the_same_code_runs_on_a_gpu(experiment):
     record = experiments.run(experiment, device="cuda")
     assert {m.verdict for m in record.measurements} == {"agrees"}

@@ -12,7 +12,7 @@ from mixtheory.evidence import claims
 from mixtheory.evidence.record import Record
 from mixtheory.theory.covariance_batch import batch_factor
 from mixtheory.training import data, experiments
-from mixtheory.training.experiments import headline
+from mixtheory.training.experiments import headline, headline_arms
 from mixtheory.training.experiments._networks import UNITS, Depth
 from mixtheory.training.models import mlp, preact_resnet18
 from mixtheory.training.recipes import Recipe
@@ -121,3 +121,23 @@ def test_halves_are_halves_and_belong_to_the_seed():
 def test_it_is_an_experiment():
     assert "headline" in experiments.EXPERIMENTS
     assert experiments.pieces_of("headline", "cifar10", "full")[0] == "resnet,ERM,0"
+
+
+def test_further_arms_share_the_recipe_but_for_what_they_are_about():
+    decayed, smaller = (headline_arms.SIZES["full"]["cifar10"][name] for name in ("decayed", "resnet"))
+    recipe = dataclasses.replace(headline.RESNET.recipe, decay=5e-4)
+    assert decayed == dataclasses.replace(headline.RESNET, recipe=recipe)
+    assert smaller == dataclasses.replace(headline.RESNET, arms=("mixup 0.2",))
+    assert headline.RESNET.recipe.decay == 1e-4
+    assert len(experiments.pieces_of("headline_arms", "cifar10", "full")) == 6
+
+
+def test_further_arms_run_as_a_miniature():
+    group = dataclasses.replace(MINIATURE["resnet"], depth=dataclasses.replace(DEPTH, networks=1))
+    size = {"digits": {"decayed": group, "resnet": dataclasses.replace(group, arms=("mixup 0.2",))}}
+    names = headline_arms.pieces("digits", size)
+    assert names[-1] == "resnet,mixup_0.2,1"
+    found = {name: headline_arms.measure_piece(name, "digits", size=size, device="cpu", seeds=()) for name in names}
+    _, _, observations = headline_arms.conclude("digits", size=size, seeds=(0, 1), found=found)
+    assert [o.arm["networks"] for o in observations if o.name == "gain"] == ["decayed"]
+    assert len(next(o for o in observations if o.arm.get("arm") == "mixup 0.2" and o.name == "nll").values) == 2
