@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mixtheory import page
+from mixtheory.theory.covariance_batch import batch_factor
+from mixtheory.theory.mixing_moments import shrinkage
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +65,22 @@ def test_attacks_get_stronger_on_digits_and_weaker_on_fashion_mnist_at_alpha_one
         assert change(larger, name)[1] < 0
     assert change(larger, "lira_auc", "mixup 0.2")[0] > 0
     assert change(larger, "lira_auc", "smoothing (mean)")[0] > 0
+
+
+def test_the_hidden_factor_is_neither_that_of_self_pairs_nor_s(headline, larger):
+    """The declared margin is wider than these gaps; the intervals are not."""
+    for record in (headline, larger):
+        m = record.select("hidden_factor")
+        alpha, n = m.arm["alpha"], m.arm["n"]
+        low, high = m.interval
+        assert low < m.predicted < high
+        assert high < min(shrinkage(alpha), batch_factor(alpha, n, "permutation", "element"))
+
+
+def test_running_variances_tell_the_pairings_apart_at_small_batches():
+    record = page.quick_run("covariance")
+    for name in ("running_factor", "between_factor"):
+        m = record.select(name)
+        assert m.interval[1] < batch_factor(m.arm["alpha"], m.arm["n"], "permutation", "batch")
+    inside = {"hidden_factor", "linear_factor", "running_factor", "kept_factor", "between_factor"}
+    assert {m.verdict for m in record.measurements if m.name in inside} == {"agrees"}

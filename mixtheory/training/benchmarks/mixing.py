@@ -16,8 +16,6 @@ A package that is not installed is left out and named.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module, metadata
@@ -31,7 +29,7 @@ from mixtheory.evidence.record import environment
 from mixtheory.mixing import symmetric
 from mixtheory.mixup import mix, mixup, soft_labels
 from mixtheory.pairing import lambdas, partners
-from mixtheory.training.benchmarks.timing import CONFIDENCE, measure, ratio, synchronizer
+from mixtheory.training.benchmarks.timing import CONFIDENCE, finish, measure, ratio, say, synchronizer
 from mixtheory.training.replicas import DEVICES, device_of
 
 __all__ = ["PEERS", "SIZES", "Peer", "Size", "cases", "main"]
@@ -189,31 +187,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device, versions, table = device_of(options.device), installed(), []
         where = {**environment(options.device), **{name: v or "not installed" for name, v in versions.items()}}
-        _say(", ".join(f"{name} {value}" for name, value in where.items()))
-        _say(f"ratios of times, round by round: median [{CONFIDENCE:.0%} interval]")
+        say(", ".join(f"{name} {value}" for name, value in where.items()))
+        say(f"ratios of times, round by round: median [{CONFIDENCE:.0%} interval]")
         for size in SIZES:
             for name in (n for n, version in versions.items() if version):
                 for row in rows(size, name, device, options.rounds):
                     table.append(row)
-                    _say(_line(row))
+                    say(_line(row))
     except DomainError as error:
         parser.error(str(error))
-    if options.json:
-        found = {"benchmark": "mixing", "device": options.device, "dtype": "float32", "rounds": options.rounds,
-                 "confidence": CONFIDENCE, "environment": where, "ratios": table}
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return int(any(row["verdict"] == "missed" for row in table))
+    return finish(options.json, table, benchmark="mixing", device=options.device, dtype="float32",
+                  rounds=options.rounds, environment=where)
 
 
 def _line(row: dict[str, Any]) -> str:
     required = "" if row["bound"] is None else f"  at most {row['bound']}: {row['verdict']}"
     return (f"{row['size']:18}  {row['pairing']:11} {row['sharing']:7}  {row['call']:>16} / {row['reference']:<18} "
             f"{row['median']:7.3f} [{row['low']:.3f}, {row['high']:.3f}]  {1e3 * row['seconds']:9.3f} ms{required}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

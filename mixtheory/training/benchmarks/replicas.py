@@ -16,8 +16,6 @@ All four get the same random numbers and give the same weights to rounding. The 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +28,7 @@ from torch.nn import functional as F
 from mixtheory.domain import DomainError
 from mixtheory.evidence.record import environment
 from mixtheory.training.arms import ERM, INITIAL, Arm, draw
-from mixtheory.training.benchmarks.timing import CONFIDENCE, measure, ratio, synchronizer
+from mixtheory.training.benchmarks.timing import CONFIDENCE, finish, measure, ratio, say, synchronizer
 from mixtheory.training.engine import train
 from mixtheory.training.feed import Feed
 from mixtheory.training.inputs import Split, split
@@ -193,19 +191,16 @@ def main(arguments: list[str] | None = None) -> int:
         if options.threads:
             torch.set_num_threads(options.threads)
         where = {**environment(options.device), "threads": torch.get_num_threads()}
-        _say(", ".join(f"{name} {value}" for name, value in where.items()))
-        _say(f"ratios of times of one replica, round by round: median [{CONFIDENCE:.0%} interval]")
+        say(", ".join(f"{name} {value}" for name, value in where.items()))
+        say(f"ratios of times of one replica, round by round: median [{CONFIDENCE:.0%} interval]")
         for size in (size for size in SIZES if options.only in str(size)):
             for row in rows(size, data, options.rounds):
                 table.append(row)
-                _say(_line(row))
+                say(_line(row))
     except DomainError as error:
         parser.error(str(error))
-    if options.json:
-        found = {"benchmark": "replicas", "device": options.device, "rounds": options.rounds, "confidence": CONFIDENCE,
-                 "environment": where, "ratios": table}
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return int(any(row["verdict"] == "missed" for row in table))
+    return finish(options.json, table, benchmark="replicas", device=options.device, rounds=options.rounds,
+                  environment=where)
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -213,11 +208,6 @@ def _line(row: dict[str, Any]) -> str:
     return (f"{row['size']:44}  {row['call']:>8} / {row['reference']:<13} {row['median']:7.3f} "
             f"[{row['low']:.3f}, {row['high']:.3f}]  1/{1 / row['median']:<6.1f} "
             f"{1e6 * row['seconds'] / row['steps']:9.1f} us a step{required}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

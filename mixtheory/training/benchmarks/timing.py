@@ -8,8 +8,11 @@ distribution: the number of ratios below the true median is Binomial(rounds, 1/2
 from __future__ import annotations
 
 import gc
+import json
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +20,8 @@ from scipy import stats
 
 from mixtheory.domain import check_count, check_member
 
-__all__ = ["CONFIDENCE", "LEAST_ROUNDS", "Ratio", "compare", "measure", "ratio", "ratios", "synchronizer"]
+__all__ = ["CONFIDENCE", "LEAST_ROUNDS", "Ratio", "compare", "finish", "measure", "ratio", "ratios", "say",
+           "synchronizer"]
 
 CONFIDENCE = 0.99
 LEAST_ROUNDS = 8        # with fewer, even the smallest and the largest ratio make no interval of this confidence
@@ -94,6 +98,20 @@ def compare(calls: Mapping[str, Callable[[], Any]], *, reference: str, rounds: i
     """`measure`, then `ratios`."""
     check_member(reference, tuple(calls), "reference")
     return ratios(measure(calls, rounds=rounds, least=least, wait=wait), reference)
+
+
+def say(line: str) -> None:
+    """A line of a benchmark's report, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def finish(path: Path | None, rows: Sequence[Mapping[str, Any]], **about: Any) -> int:
+    """Write what a benchmark found, if a path is given; the exit status: 1 if something required was missed."""
+    if path:
+        found = {**about, "confidence": CONFIDENCE, "ratios": list(rows)}
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return int(any(row["verdict"] == "missed" for row in rows))
 
 
 def synchronizer(device: Any) -> Callable[[], Any] | None:

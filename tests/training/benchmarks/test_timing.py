@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 
 import numpy as np
 import pytest
@@ -121,3 +122,11 @@ def test_what_is_refused():
         compare({"a": int}, reference="b")
     with pytest.raises(DomainError, match="reference = 'b'"):
         ratios({"a": np.ones(9)}, "b")
+
+
+def test_what_was_found_is_kept_and_only_a_miss_fails(tmp_path):
+    rows = [{"verdict": verdict} for verdict in (None, "met", "undecided")]
+    assert timing.finish(None, rows) == 0
+    assert timing.finish(tmp_path / "x.json", [*rows, {"verdict": "missed"}], benchmark="x") == 1
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert (found["benchmark"], found["confidence"], len(found["ratios"])) == ("x", timing.CONFIDENCE, 4)
