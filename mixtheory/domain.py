@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["DomainError", "check_alpha", "check_count", "check_covariance", "check_lambda", "check_member",
-           "check_partner", "check_positive", "check_same_length", "check_simplex", "is_symbolic"]
+__all__ = ["DomainError", "check_alpha", "check_count", "check_covariance", "check_definite", "check_finite",
+           "check_lambda", "check_member", "check_partner", "check_positive", "check_probabilities",
+           "check_same_length", "check_simplex", "is_symbolic"]
 
 
 class DomainError(ValueError):
@@ -45,6 +46,17 @@ def check_positive(value: Any, name: str) -> Any:
         array = np.asarray(value, dtype=float)
         if not np.isfinite(array).all() or (array <= 0).any():
             _refuse(name, value, "must be finite and greater than 0")
+    return value
+
+
+def check_finite(value: Any, name: str, shape: tuple[int, ...] | None = None) -> Any:
+    """Finite numbers; of the given shape if one is given."""
+    if not is_symbolic(value):
+        array = np.asarray(value, dtype=float)
+        if shape is not None and array.shape != shape:
+            _refuse(name, array.shape, f"must have shape {shape}")
+        if not np.isfinite(array).all():
+            _refuse(name, value, "must be finite")
     return value
 
 
@@ -112,6 +124,29 @@ def check_covariance(Sigma: Any, name: str = "Sigma") -> Any:
     if np.linalg.eigvalsh(array).min() < -1e-12 * max(np.abs(array).max(), 1e-300):
         _refuse(name, array, "a covariance must have no negative eigenvalue")
     return Sigma
+
+
+def check_definite(Sigma: Any, name: str = "Sigma") -> Any:
+    """A covariance without a direction of no variance: symmetric, all eigenvalues > 0; shape (d, d)."""
+    if not is_symbolic(check_covariance(Sigma, name)):
+        array = np.asarray(Sigma, dtype=float)
+        values = np.linalg.eigvalsh(array)
+        if values[0] <= 1e-13 * values[-1]:
+            _refuse(name, array, f"must be positive definite; its smallest eigenvalue is {values[0]:.3g}")
+    return Sigma
+
+
+def check_probabilities(p: Any, name: str, positive: bool = False, atol: float = 1e-9) -> Any:
+    """Numbers (K,) of at least 0, or above 0 if `positive`, that sum to one: priors, weights."""
+    if not is_symbolic(p):
+        array = np.asarray(p, dtype=float)
+        if array.ndim != 1 or array.size == 0:
+            _refuse(name, array.shape, "probabilities must have shape (K,)")
+        if not ((array > 0 if positive else array >= 0).all() and np.isfinite(array).all()):
+            _refuse(name, array, "probabilities must be " + ("greater than 0" if positive else "at least 0"))
+        if abs(array.sum() - 1) > atol:
+            _refuse(name, array, f"probabilities must sum to one, these sum to {array.sum():.10g}")
+    return p
 
 
 def check_member(value: str, allowed: tuple[str, ...], name: str) -> str:

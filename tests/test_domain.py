@@ -147,3 +147,32 @@ def test_what_is_symbolic():
 
 def test_a_domain_error_is_a_value_error():
     assert issubclass(DomainError, ValueError)
+
+
+def test_finite_numbers_of_a_shape():
+    good = np.zeros((2, 3))
+    assert domain.check_finite(good, "mu", (2, 3)) is good
+    with pytest.raises(DomainError, match=r"^mu = \(2, 3\): must have shape \(3, 2\)"):
+        domain.check_finite(good, "mu", (3, 2))
+    for bad in (np.nan, np.array([0.0, np.inf])):
+        with pytest.raises(DomainError, match="^mu = .*must be finite"):
+            domain.check_finite(bad, "mu")
+
+
+@pytest.mark.parametrize("bad", [np.diag([1.0, 0.0]), np.ones((2, 2)), np.diag([1.0, -1.0])])
+def test_definite_covariances(bad):
+    good = np.diag([1.0, 1e-12])
+    assert domain.check_definite(good) is good
+    with pytest.raises(DomainError, match=r"^Sigma = (.|\n)*(positive definite|negative eigenvalue)"):
+        domain.check_definite(bad)
+
+
+def test_probabilities():
+    good = np.array([0.2, 0.8, 0.0])
+    assert domain.check_probabilities(good, "priors") is good
+    for bad, words in (([0.2, 0.7], "sum to one, these sum to 0.9"), ([1.2, -0.2], "at least 0"),
+                       ([[1.0]], r"shape \(K,\)"), ([], r"shape \(K,\)"), ([np.nan, 1.0], "at least 0")):
+        with pytest.raises(DomainError, match=f"^priors = .*{words}"):
+            domain.check_probabilities(bad, "priors")
+    with pytest.raises(DomainError, match="^priors = .*greater than 0"):
+        domain.check_probabilities(good, "priors", positive=True)

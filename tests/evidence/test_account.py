@@ -13,8 +13,8 @@ from mixtheory.evidence import Evidence, claims
 from mixtheory.evidence.account import Account, accounts, coverage, scratch_accounts, verdict
 
 CHAPTERS = {"mixing_moments", "covariance", "least_squares", "gradients", "curvature", "calibration",
-            "entropy", "geometry", "manifold", "boxes", "graphs", "attention", "occam", "cutmix", "privacy",
-            "robustness", "active_learning", "bias_variance", "trained_models"}
+            "labels", "geometry", "manifold", "boxes", "graphs", "attention", "cutmix", "membership",
+            "robustness", "active_learning", "bias_variance", "real_networks"}
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ __all__ = ["DATASETS", "EXPERIMENTS", "SCALES", "SEEDS", "conclude", "datasets_o
            "pieces_of", "run", "scales_of", "seeds_of", "threads"]
 
 EXPERIMENTS = tuple(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-DATASETS = (*NAMES, "diabetes")
+DATASETS = (*NAMES, "diabetes", "synthetic")
 SCALES = ("quick", "full")
 SEEDS = tuple(range(16))
 WHOLE = "whole"                     # the only piece of a module with `measure`
@@ -115,7 +115,7 @@ def run(experiment: str, *, dataset: str = "digits", scale: str = "quick", devic
 
     Args:
         experiment: one of `EXPERIMENTS`.
-        dataset: one of its `DATASETS`; `diabetes` is for least_squares only.
+        dataset: one of its `DATASETS`; `synthetic` is drawn from the model of a theorem, as the experiment says.
         scale: quick (seconds on a CPU) or full (minutes on a GPU, or on a CPU with patience).
         device: cpu or cuda.
         progress: called with a line of text when a part is done.

@@ -47,8 +47,8 @@ class Hessian:
         module: maps (n, ...) to outputs (n, K), in evaluation mode wherever that matters. It is not changed, and later
             changes of its parameters (in place) are seen.
         x: (n, ...) inputs on the module's device, n >= 1.
-        y: (n, K) soft labels on the simplex for `cross_entropy` (nats), targets for `squared`.
-        loss: one of `gradients.LOSSES`, or a function of outputs and y that returns the n losses.
+        y: (n, K) soft labels on the simplex for `cross-entropy` (nats), targets for `squared`.
+        loss: one of `recipes.LOSSES`, or a function of outputs and y that returns the n losses.
         chunk: examples differentiated at a time.
 
     Raises:
@@ -56,7 +56,7 @@ class Hessian:
             lengths.
     """
 
-    def __init__(self, module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, loss: Loss = "cross_entropy",
+    def __init__(self, module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, loss: Loss = "cross-entropy",
                  chunk: int = 1024) -> None:
         n = check_count(check_same_length(x=x, y=y), "n", least=1)
         check_count(chunk, "chunk", least=1)

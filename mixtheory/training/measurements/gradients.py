@@ -23,8 +23,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from mixtheory.domain import DomainError, check_count, check_member, check_same_length, check_simplex
+from mixtheory.training.recipes import LOSSES
 
-__all__ = ["GradientNoise", "LOSSES", "Loss", "Measured", "batch_noise", "check_evaluation",
+__all__ = ["GradientNoise", "Loss", "Measured", "batch_noise", "check_evaluation",
            "check_targets", "example_noise", "functional_loss"]
 
 GROUPS = 32
@@ -60,19 +61,7 @@ class GradientNoise(NamedTuple):
     covariance: torch.Tensor | None
 
 
-def _cross_entropy(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return -(y * logits.log_softmax(-1)).sum(-1)
-
-
-def _squared(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return (output - y).square().flatten(1).sum(1) / 2
-
-
-LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "cross_entropy": _cross_entropy, "squared": _squared}
-
-
-def example_noise(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, loss: Loss = "cross_entropy",
+def example_noise(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, loss: Loss = "cross-entropy",
                   chunk: int | None = None, groups: int = GROUPS, full: bool = False) -> GradientNoise:
     """Mean, covariance trace and noise scale of the gradient of one example's loss.
 
@@ -82,7 +71,7 @@ def example_noise(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
     Args:
         module: maps (n, ...) to outputs (n, K); in evaluation mode wherever that matters. It is not changed.
         x: (n, ...) inputs on the module's device, n >= 3.
-        y: (n, K) soft labels on the simplex for `cross_entropy` (nats), targets like the outputs for `squared`
+        y: (n, K) soft labels on the simplex for `cross-entropy` (nats), targets like the outputs for `squared`
             (half the squared error, summed over outputs), or what a loss of your own takes.
         loss: one of `LOSSES`, or a function of outputs (n, ...) and y (n, ...) that returns the n losses.
         chunk: examples whose gradients are held at a time; by default about 2^24 numbers.
@@ -109,7 +98,7 @@ def example_noise(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
 
 
 def batch_noise(module: torch.nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], *,
-                loss: Loss = "cross_entropy", groups: int = GROUPS, full: bool = False) -> GradientNoise:
+                loss: Loss = "cross-entropy", groups: int = GROUPS, full: bool = False) -> GradientNoise:
     """Mean, covariance trace and noise scale of the gradient of a batch's mean loss.
 
     Assumes independent batches. BatchNorm may be in training mode: the batch is the unit, and running statistics are
@@ -249,5 +238,5 @@ def check_evaluation(module: Any, *, batch_statistics: bool = False) -> None:
 
 def check_targets(loss: Loss, y: torch.Tensor) -> None:
     """Cross-entropy needs targets on the simplex; other losses check their own."""
-    if loss == "cross_entropy":
+    if loss == "cross-entropy":
         check_simplex(y)
