@@ -25,8 +25,8 @@ from mixtheory.evidence.record import Observation, Record, RecordError
 from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
-           "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific", "table", "theorem",
-           "trial", "trial_summary"]
+           "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
+           "sign_verdict", "table", "theorem", "trial", "trial_summary"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
@@ -206,6 +206,30 @@ def difference(record: Record, name: str, arm: str, against: str, *, networks: s
     if not {arm, against} <= set(values):
         raise DomainError(f"name = {name!r}: not observed for {arm!r} and {against!r} on {networks} in {record.name}")
     return Observation(name, {"arm": arm, "against": against}, tuple((values[arm] - values[against]).tolist()))
+
+
+def foretold(records: Sequence[Record], names: Sequence[str]) -> Html:
+    """The signs that an experiment said beforehand, beside what its runs observed, with a verdict by the 99 % interval.
+
+    Args:
+        records: runs of one experiment whose configuration lists `foretold` and that observed each by this name.
+        names: of the runs, for the reader.
+    """
+    rows = []
+    for said in records[0].config["foretold"]:
+        cells = []
+        for record in records:
+            seen = record.observation("foretold", what=said["name"], sign=said["sign"])
+            cells.append(f"{_with_interval(seen.mean, seen.interval)}: {sign_verdict(seen, said['sign'])}")
+        rows.append((said["words"], "+" if said["sign"] > 0 else "\N{MINUS SIGN}", *cells, _link(said["claim"])))
+    return table(("said beforehand", "sign", *names, "because of"), rows,
+                 "Means over networks with half the width of their 99 % intervals.")
+
+
+def sign_verdict(seen: Observation, sign: int) -> str:
+    """as foretold, the opposite, or undecided, by the 99 % interval."""
+    low, high = sorted(sign * end for end in (seen.interval or (0.0, 0.0)))
+    return "as foretold" if low > 0 else "the opposite" if high < 0 else "undecided"
 
 
 def _with_interval(mean: float, interval: tuple[float, float] | None) -> str:
