@@ -15,7 +15,7 @@ from mixtheory.domain import DomainError, check_count, check_lambda, check_partn
 from mixtheory.mixing import Law, symmetric
 from mixtheory.pairing import check_sharing, lambdas, partners
 
-__all__ = ["Mixed", "blend", "mix", "mixup", "soft_labels"]
+__all__ = ["Mixed", "blend", "mix", "mix_unchecked", "mixup", "soft_labels"]
 
 BLOCK = 2**21       # bytes a thread mixes at a time: by measurement, the least that makes the calls cheap
 
@@ -49,10 +49,10 @@ def mix(x: Any, partner: Any, lam: Any, *, out: Any = None) -> Any:
     """
     check_partner(partner, len(x))
     check_lambda(lam)
-    return _mix(x, partner, lam, out)
+    return mix_unchecked(x, partner, lam, out)
 
 
-def _mix(x: Any, partner: Any, lam: Any, out: Any = None) -> Any:
+def mix_unchecked(x: Any, partner: Any, lam: Any, out: Any = None) -> Any:
     """`mix` for partners and weights that are known to be good: on a GPU it never waits for the device."""
     torch = _torch_if_tensor(x)
     if not (torch.is_floating_point(x) if torch else np.issubdtype(x.dtype, np.floating)):
@@ -127,7 +127,8 @@ def mixup(x: Any, y: Any = None, *, alpha: float | Law, rng: Any, pairing: str =
         check_simplex(y)
     partner = partners(pairing, len(x), rng=rng)
     lam = lambdas(law, len(x), sharing=sharing, rng=rng, pairing=pairing)
-    return Mixed(_mix(x, partner, lam, out), None if y is None else _mix(y, partner, lam), lam, partner)
+    labels = None if y is None else mix_unchecked(y, partner, lam)
+    return Mixed(mix_unchecked(x, partner, lam, out), labels, lam, partner)
 
 
 def _blocks(torch: Any, x: Any, *others: Any) -> list[tuple[Any, ...]]:

@@ -165,7 +165,7 @@ def test_at_the_ends_one_member_is_copied_bit_by_bit(rows):
 def test_gradients_reach_both_members_and_the_weights(rows):
     x, partner, lam = images(torch.float64), torch.arange(9, -1, -1), torch.linspace(0.1, 0.9, 10).double()
     assert torch.autograd.gradcheck(
-        lambda a, w: operation._mix(a, partner, w), (x[:, :1, :1, :2].requires_grad_(), lam.requires_grad_()))
+        lambda a, w: operation.mix_unchecked(a, partner, w), (x[:, :1, :1, :2].requires_grad_(), lam.requires_grad_()))
 
 
 def test_many_batches_at_once(rows):

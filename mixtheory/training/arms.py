@@ -7,24 +7,20 @@ initialisation, order of the examples and augmentation, whatever their arm: diff
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from scipy import optimize, stats
 from torch import Tensor
 
 from mixtheory.domain import DomainError, check_alpha, check_member
 from mixtheory.mixing import Folded, Law, symmetric
 from mixtheory.pairing import PAIRINGS, SHARINGS, check_sharing, lambdas, partners
-from mixtheory.theory.mixing_moments import mean_maximum
-from mixtheory.theory.mixing_moments_beta import log_moment
 from mixtheory.training.inputs import CROP
 from mixtheory.training.replicas import generators
 
-__all__ = ["ERM", "Arm", "Draws", "block_of", "draw", "matched_smoothing"]
+__all__ = ["ERM", "Arm", "Draws", "block_of", "draw"]
 
 INITIAL, ORDER, PAIRS = 0, 1, 2     # streams of a seed
 AHEAD = 1 << 14                     # examples of a replica drawn at once, in whole epochs
@@ -68,28 +64,6 @@ class Arm:
 
 
 ERM = Arm()
-
-
-def matched_smoothing(alpha: float, classes: int, *, by: str) -> float:
-    """The label smoothing that matches mixup at alpha, for balanced classes: a share in [0, 1].
-
-    `mean`: the same expected weight of an example's own class, counting lambda as max(lambda, 1 - lambda).
-    `entropy`: the same expected entropy of the labels.
-
-    Raises:
-        DomainError: alpha outside [0, inf], another criterion, fewer than two classes.
-    """
-    check_member(by, ("mean", "entropy"), "by")
-    if classes < 2:
-        raise DomainError(f"classes = {classes}: smoothing needs at least two")
-    if by == "mean" or not alpha:
-        return float(1 - mean_maximum(alpha))
-    share = 1 - 1 / classes                                     # of pairs with different labels
-    target = share * (math.log(2) if math.isinf(alpha) else -2 * float(log_moment(alpha, alpha, 1, 0)))
-
-    def excess(epsilon: float) -> float:
-        return float(stats.entropy([1 - epsilon * share, *[epsilon / classes] * (classes - 1)])) - target
-    return float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-14))
 
 
 class Draws(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixtheory.mixup import _mix
+from mixtheory.mixup import mix_unchecked
 from mixtheory.training.arms import Arm, Draws
 from mixtheory.training.inputs import Split, crop_flip, padded
 from mixtheory.training.recipes import Recipe
@@ -46,7 +46,7 @@ class Feed:
             partner, lam = draws.partner[step], draws.lam[step].flatten()
             others = (partner + self.replica * example.shape[1]).flatten()
             x = (_gathered(self.x, rows, rows[others], lam) if draws.augment is None
-                 else _mix(self._cropped(draws, step), others, lam))
+                 else mix_unchecked(self._cropped(draws, step), others, lam))
             y = _gathered(self.targets, labels, labels[others], lam)
         return x.unflatten(0, (self.replicas, -1)), y.unflatten(0, (self.replicas, -1))
 

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, special, stats
+from scipy import stats
 
 from mixtheory.domain import DomainError
 from mixtheory.pairing import DISTINCT, PAIRINGS
-from mixtheory.training.arms import AHEAD, ERM, Arm, block_of, draw, matched_smoothing
+from mixtheory.training.arms import AHEAD, ERM, Arm, block_of, draw
 
 N = 16                                  # batch
 
@@ -150,59 +150,11 @@ def test_blocks():
     assert [block_of(m) for m in (1, 1000, AHEAD, AHEAD + 1)] == [AHEAD, 16, 1, 1]
 
 
-# --- label smoothing that matches ---------------------------------------------------------------------------
-
-def smoothed(epsilon, K):
-    p = np.full(K, epsilon / K)
-    p[0] += 1 - epsilon
-    return p
-
-
-@pytest.mark.parametrize("K", [2, 3, 10])
-@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.7])
-def test_matched_smoothing(alpha, K):
-    """Expected own weight, counting max, and expected entropy of lambda e_i + (1 - lambda) e_j, by quadrature."""
-    density = stats.beta(alpha, alpha).pdf
-
-    def mean(h):
-        """Over lambda in (0, 1/2), twice, with lambda = v^(1/alpha) where the density has its singularity."""
-        return 2 * integrate.quad(lambda v: h(lam := v ** (1 / alpha)) * density(lam) * lam / (alpha * v), 0,
-                                  0.5**alpha, epsabs=1e-13, limit=200)[0]
-    own = 1 / K + (1 - 1 / K) * mean(lambda lam: 1 - lam)
-    assert smoothed(matched_smoothing(alpha, K, by="mean"), K)[0] == pytest.approx(own, rel=1e-8)
-    entropy = (1 - 1 / K) * mean(lambda lam: special.entr(lam) + special.entr(1 - lam))
-    found = smoothed(matched_smoothing(alpha, K, by="entropy"), K)
-    assert special.entr(found).sum() == pytest.approx(entropy, rel=1e-8)
-    assert special.entr(found).sum() != pytest.approx(entropy * K / (K - 1), rel=1e-2)     # self-pairs forgotten
-
-
-def test_matched_smoothing_by_sampling():
-    rng = np.random.default_rng(0)
-    lam, y = rng.beta(0.5, 0.5, 200_000), rng.integers(4, size=(2, 200_000))
-    labels = np.zeros((200_000, 4))
-    np.add.at(labels, (np.arange(200_000), y[0]), lam)
-    np.add.at(labels, (np.arange(200_000), y[1]), 1 - lam)
-    entropy = special.entr(labels).sum(1)
-    se = entropy.std() / math.sqrt(len(lam))
-    assert special.entr(smoothed(matched_smoothing(0.5, 4, by="entropy"), 4)).sum() == pytest.approx(
-        entropy.mean(), abs=5 * se)
-
-
-def test_matched_smoothing_at_the_limits():
-    assert matched_smoothing(0, 10, by="mean") == matched_smoothing(0, 10, by="entropy") == 0
-    assert matched_smoothing(float("inf"), 10, by="mean") == 0.5
-    limit = matched_smoothing(float("inf"), 10, by="entropy")
-    assert special.entr(smoothed(limit, 10)).sum() == pytest.approx(0.9 * math.log(2), rel=1e-12)
-    assert matched_smoothing(1e6, 10, by="entropy") == pytest.approx(limit, rel=1e-5)
-
-
 @pytest.mark.parametrize(("make", "message"), [
     (lambda: Arm(-0.1), "alpha"), (lambda: Arm(float("nan")), "alpha"), (lambda: Arm(1.0, "shift"), "pairing"),
     (lambda: Arm(1.0, sharing="all"), "sharing"), (lambda: Arm(1.0, "roll", "pair"), "flip"),
     (lambda: Arm(smoothing=1.1), "smoothing"), (lambda: Arm(smoothing=float("nan")), "smoothing"),
-    (lambda: Arm(anneal="cosine"), "anneal"), (lambda: matched_smoothing(1.0, 1, by="mean"), "classes"),
-    (lambda: matched_smoothing(-1.0, 3, by="mean"), "alpha"), (lambda: matched_smoothing(-1.0, 3, by="entropy"), "a ="),
-    (lambda: matched_smoothing(1.0, 3, by="mode"), "by"),
+    (lambda: Arm(anneal="cosine"), "anneal"),
     (lambda: drawn([Arm(1.0, "flip")], [0], batch=15), "even")])
 def test_domains(make, message):
     with pytest.raises(DomainError, match=message):

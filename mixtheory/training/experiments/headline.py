@@ -25,7 +25,8 @@ import torch
 from mixtheory import paths
 from mixtheory.evidence.record import Measurement, Observation
 from mixtheory.theory.covariance_batch import batch_factor
-from mixtheory.training.arms import ERM, Arm, matched_smoothing
+from mixtheory.theory.labels_smoothing import smoothing_by_entropy, smoothing_by_mean
+from mixtheory.training.arms import ERM, Arm
 from mixtheory.training.engine import Trained, train
 from mixtheory.training.experiments._networks import SCHEME, UNITS, Depth, dissected, judged
 from mixtheory.training.inputs import split
@@ -40,8 +41,8 @@ MEMBERS, LOOK = 7, 8                # streams of a seed
 LAST = 10                           # epochs whose median is taken
 
 ARMS = {"ERM": ERM, "mixup": Arm(ALPHA), "mixup 0.2": Arm(0.2), "annealed": Arm(ALPHA, anneal="linear"),
-        "smoothing (mean)": Arm(smoothing=matched_smoothing(ALPHA, 10, by="mean")),
-        "smoothing (entropy)": Arm(smoothing=matched_smoothing(ALPHA, 10, by="entropy"))}
+        "smoothing (mean)": Arm(smoothing=float(smoothing_by_mean(ALPHA))),
+        "smoothing (entropy)": Arm(smoothing=float(smoothing_by_entropy(ALPHA, 10)))}
 PRIMARY = ("ERM", "mixup")
 
 
