@@ -4,11 +4,15 @@ from mixtheory.theory import mixing_moments, mixing_moments_bounds, mixing_momen
 from mixtheory.theory import mixing_moments_laws, mixing_moments_numerics  # isort: skip
 from mixtheory.theory import covariance, covariance_batch  # isort: skip
 from mixtheory.theory import least_squares, least_squares_descent, least_squares_noise  # isort: skip
-from mixtheory.theory import labels, labels_weight, labels_smoothing, labels_decomposition  # isort: skip
+from mixtheory.theory import membership_gap, membership_logistic, membership_attack  # isort: skip
+from mixtheory.theory import membership_whitebox  # isort: skip
 from mixtheory.theory import curvature, curvature_batchnorm, curvature_running, curvature_logistic  # isort: skip
+from mixtheory.theory import labels, labels_weight, labels_smoothing, labels_decomposition  # isort: skip
 from mixtheory.theory import accounts  # isort: skip
 
 __all__ = ["accounts", "covariance", "covariance_batch", "curvature", "curvature_batchnorm",
            "curvature_logistic", "curvature_running", "labels", "labels_decomposition", "labels_smoothing",
-           "labels_weight", "least_squares", "least_squares_descent", "least_squares_noise", "mixing_moments",
-           "mixing_moments_beta", "mixing_moments_bounds", "mixing_moments_laws", "mixing_moments_numerics"]
+           "labels_weight", "least_squares", "least_squares_descent", "least_squares_noise",
+           "membership_attack", "membership_gap", "membership_logistic", "membership_whitebox",
+           "mixing_moments", "mixing_moments_beta", "mixing_moments_bounds", "mixing_moments_laws",
+           "mixing_moments_numerics"]
