@@ -6,13 +6,16 @@ from mixtheory.theory import covariance, covariance_batch  # isort: skip
 from mixtheory.theory import least_squares, least_squares_descent, least_squares_noise  # isort: skip
 from mixtheory.theory import membership_gap, membership_logistic, membership_attack  # isort: skip
 from mixtheory.theory import membership_whitebox  # isort: skip
+from mixtheory.theory import geometry, geometry_kinks, geometry_gaussian, geometry_smooth  # isort: skip
+from mixtheory.theory import geometry_bounds, geometry_loss, geometry_conflict  # isort: skip
 from mixtheory.theory import curvature, curvature_batchnorm, curvature_running, curvature_logistic  # isort: skip
 from mixtheory.theory import labels, labels_weight, labels_smoothing, labels_decomposition  # isort: skip
 from mixtheory.theory import accounts  # isort: skip
 
 __all__ = ["accounts", "covariance", "covariance_batch", "curvature", "curvature_batchnorm",
-           "curvature_logistic", "curvature_running", "labels", "labels_decomposition", "labels_smoothing",
-           "labels_weight", "least_squares", "least_squares_descent", "least_squares_noise",
-           "membership_attack", "membership_gap", "membership_logistic", "membership_whitebox",
-           "mixing_moments", "mixing_moments_beta", "mixing_moments_bounds", "mixing_moments_laws",
-           "mixing_moments_numerics"]
+           "curvature_logistic", "curvature_running", "geometry", "geometry_bounds", "geometry_conflict",
+           "geometry_gaussian", "geometry_kinks", "geometry_loss", "geometry_smooth", "labels",
+           "labels_decomposition", "labels_smoothing", "labels_weight", "least_squares",
+           "least_squares_descent", "least_squares_noise", "membership_attack", "membership_gap",
+           "membership_logistic", "membership_whitebox", "mixing_moments", "mixing_moments_beta",
+           "mixing_moments_bounds", "mixing_moments_laws", "mixing_moments_numerics"]
