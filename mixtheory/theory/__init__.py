@@ -4,6 +4,8 @@ from mixtheory.theory import mixing_moments, mixing_moments_bounds, mixing_momen
 from mixtheory.theory import mixing_moments_laws, mixing_moments_numerics  # isort: skip
 from mixtheory.theory import covariance, covariance_batch  # isort: skip
 from mixtheory.theory import least_squares, least_squares_descent, least_squares_noise  # isort: skip
+from mixtheory.theory import gradients, gradients_losses, gradients_noise, gradients_scale  # isort: skip
+from mixtheory.theory import gradients_logistic  # isort: skip
 from mixtheory.theory import membership_gap, membership_logistic, membership_attack  # isort: skip
 from mixtheory.theory import membership_whitebox  # isort: skip
 from mixtheory.theory import geometry, geometry_kinks, geometry_gaussian, geometry_smooth  # isort: skip
@@ -14,7 +16,8 @@ from mixtheory.theory import accounts  # isort: skip
 
 __all__ = ["accounts", "covariance", "covariance_batch", "curvature", "curvature_batchnorm",
            "curvature_logistic", "curvature_running", "geometry", "geometry_bounds", "geometry_conflict",
-           "geometry_gaussian", "geometry_kinks", "geometry_loss", "geometry_smooth", "labels",
+           "geometry_gaussian", "geometry_kinks", "geometry_loss", "geometry_smooth", "gradients",
+           "gradients_logistic", "gradients_losses", "gradients_noise", "gradients_scale", "labels",
            "labels_decomposition", "labels_smoothing", "labels_weight", "least_squares",
            "least_squares_descent", "least_squares_noise", "membership_attack", "membership_gap",
            "membership_logistic", "membership_whitebox", "mixing_moments", "mixing_moments_beta",
