@@ -76,33 +76,49 @@ def _curvature(m: Any) -> sp.Symbol:
     return sp.Symbol(r"\mathbb{E}[\sigma'(2mx_1)]", positive=True)
 
 
+class _Density(sp.Function):
+    """The standard normal density, printed as phi."""
+
+    def doit(self, **hints: Any) -> Any:
+        return sp.exp(-self.args[0]**2 / 2) / sp.sqrt(2 * sp.pi)
+
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        return rf"\varphi({printer._print(self.args[0])})" + (f"^{{{exp}}}" if exp else "")
+
+
+class _Cdf(sp.Function):
+    """The standard normal distribution function."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return _Density(self.args[0])
+
+
 def derive_auc() -> Derivation:
     """The score is the rank of the margin; its gradient has no part along the slope."""
     v = logistic.traces(ALPHA, M)
-    b, x1, x2 = sp.symbols("b x_1 x_2", real=True)
-    t1, t2, t = *sp.symbols("theta_1 theta_2", real=True), v.t
-    root = sp.sqrt(t1**2 + t2**2)
-    u = b + t1 * x1 + t2 * x2
-
-    def cdf(z: Any) -> Any:
-        return (1 + sp.erf(z / sp.sqrt(2))) / 2
-
-    rank = (cdf((u - b - M * t1) / root) + cdf((u + b - M * t1) / root)) / 2
-    slopes = [sp.diff(rank, k).subs({b: 0, t1: t, t2: 0}) for k in (b, t1, t2)]
-    psi_0, psi_1, psi_2 = (sp.Symbol(name, real=True) for name in (r"\psi_0", r"\psi_1", r"\psi_2"))
-    density, narrow = (sp.exp(-(x1 - M)**2 / k) / sp.sqrt(k * sp.pi) for k in (2, 1))
+    z, x2, t = *sp.symbols("z x_2", real=True), v.t
+    own, others = (sp.symbols(f"{k}_0 {k}_1 {k}_2", real=True) for k in ("o", "p"))     # theta of one's own margin
+    u, norm = own[0] + own[1] * (M + z) + own[2] * x2, sp.sqrt(others[1]**2 + others[2]**2)
+    rank = sum(_Cdf((u - s * others[0] - M * others[1]) / norm) for s in (1, -1)) / 2
+    at = {k: value for theta in (own, others) for k, value in zip(theta, (0, t, 0), strict=True)}
+    slopes = [[sp.factor(sp.diff(rank, theta[k]).subs(at).replace(_Density, lambda w: _Density(sp.cancel(w))))
+               for theta in (own, others)] for k in range(3)]
+    psi = [sp.Symbol(name, real=True) for name in (r"\psi_0", r"\psi_1", r"\psi_2")]
+    terms = [p * sp.Add(*both, evaluate=False) / h
+             for p, both, h in zip(psi, slopes, (v.H_0, v.H_1, v.H_p), strict=True)]
     d = Derivation(r"n\left(\text{AUC} - \tfrac12\right)", sp.Symbol(
         r"-\operatorname{tr}\left(H^{-1}\mathbb{E}[\psi\,\nabla F_\theta(u)^\top]\right)"),
         {"alpha": ALPHA, "m": M, "d": D, "n": N})
-    d = d.appeal(-density * sum(p * g / h for p, g, h in zip((psi_0, psi_1, psi_2), slopes, (v.H_0, v.H_1, v.H_p),
-                                                             strict=True)),
+    d = d.appeal(sp.Mul(-1, _Density(z), sp.Add(*terms, evaluate=False), evaluate=False),
                  r"the AUC is the mean over members of the score $F_\theta(u)$, the rank of a margin $u$ among fresh "
-                 r"margins; this is one record, before the mean over $x_1 \sim N(m, 1)$, and one further coordinate",
+                 r"margins; this is one record at $x_1 = m + z$, before the mean over $z$ and $x_2$, and one further "
+                 r"coordinate; in brackets the change of its own margin and that of the others'",
                  claim="membership.gap")
-    d = d.equals(-density * density / t * (psi_0 / v.H_0 + psi_2 * x2 / v.H_p),
-                 r"the rank does not change with the slope $\theta_1$: its own margin and those of others move alike")
-    d = d.equals(-narrow / (2 * sp.sqrt(sp.pi) * t) * (psi_0 / v.H_0 + psi_2 * x2 / v.H_p),
-                 r"the square of the density of $N(m, 1)$ is $\frac{1}{2\sqrt\pi}$ times that of $N(m, \frac12)$")
+    rest = psi[0] / v.H_0 + psi[2] * x2 / v.H_p
+    d = d.equals(-_Density(z)**2 / t * rest,
+                 r"the rank does not change with the slope: the two changes in the middle bracket cancel")
+    d = d.equals(-sp.exp(-z**2) / sp.sqrt(sp.pi) / (2 * sp.sqrt(sp.pi) * t) * rest,
+                 r"$\varphi(z)^2$ is $\frac{1}{2\sqrt\pi}$ times the density of $N(0, \frac12)$")
     return d.appeal(auc_logistic(ALPHA, M, D), r"the mean over $x_1 \sim N(m, \frac12)$; $\psi_2 = x_2 a$ with "
                     r"$\mathbb{E}x_2^2 = 1$; and $d - 1$ coordinates like $x_2$")
 

@@ -295,7 +295,7 @@ def derive_score() -> Derivation:
 
 NAMES = ("location", "location, squared score", "penalised logistic")
 SIZES = (50, 100, 200)
-CASES = cases(alpha=(0.0, 0.3, 1.0, np.inf), problem=NAMES, n=SIZES)
+CASES = cases(alpha=(0.0, 0.3, np.inf), problem=NAMES, n=SIZES)
 
 
 def _clean(alpha: Any, problem: Any, n: Any = None) -> Any:
@@ -326,7 +326,7 @@ GAP = Claim(
            "mixup leaves the gap alone": predicts(
                lambda alpha, problem, n=None: gap(0.0, problem), symbolic=False),
            "scored on mixed records": simulates(routes.simulate_gap_on_mixed)},
-    references=SOURCES, experiment="membership")
+    references=SOURCES)
 
 WHITEBOX = Claim(
     id="membership.whitebox", title="Mixup does not change the mean exposure", kind="asymptotic",
@@ -336,7 +336,7 @@ WHITEBOX = Claim(
                  r"the assumptions of membership.gap; $p$ parameters, $V$ invertible"),
     fails_when="pairs are few: their noise hides members; or there are about as many parameters as records",
     predict=score_of_members, derive=derive_score, exact=routes.exact_score, simulate=routes.simulate_score,
-    cases=cases(alpha=(0.0, 0.3, 1.0, np.inf), problem=("location", "penalised logistic"), n=SIZES), along=("n", -1.0),
+    cases=cases(alpha=(0.0, 0.3, np.inf), problem=("location", "penalised logistic"), n=SIZES), along=("n", -1.0),
     resolution=0.2,
     wrong={"shrunk by s": predicts(lambda alpha, problem, n=None: score_of_members(alpha, problem)
                                 * mm.shrinkage(alpha)),
