@@ -26,8 +26,8 @@ from mixtheory.training.measurements.membership import auc
 
 __all__ = ["Fitted", "Population", "fit", "fitted", "gradient", "hessian", "population"]
 
-FEATURES, POPULATION, SHIFTS, NODES = 5, 512, 8, 6
-NEWTON = 12                         # steps; the decrement of the last is checked
+FEATURES, POPULATION, SHIFTS, NODES = 5, 256, 8, 6
+NEWTON = 24                         # steps at most
 
 
 class Population(NamedTuple):
@@ -73,9 +73,9 @@ def fit(x: Tensor, y: Tensor, alpha: float, shifts: range) -> Tensor:
             curvature += w / n * torch.einsum("rnp,rnq->rpq", mixed * (q * (1 - q))[..., None], mixed)
         step = torch.linalg.solve(curvature, slope)
         theta = theta - step / (1 + step.norm(dim=1, keepdim=True) / 8)        # long steps are cut
-    if not bool((step.norm(dim=1) < 1e-8 * (1 + theta.norm(dim=1))).all()):
-        raise ArithmeticError("Newton's method has not converged: are the classes of a data set separable?")
-    return theta
+        if bool((step.norm(dim=1) < 1e-9 * (1 + theta.norm(dim=1))).all()):
+            return theta
+    raise ArithmeticError("Newton's method has not converged: are the classes of a data set separable?")
 
 
 def gradient(x: np.ndarray, y: np.ndarray, theta: np.ndarray) -> np.ndarray:
