@@ -102,29 +102,28 @@ class Size:
     datasets: int
 
 
-SIZES = {"quick": Size(30, 32, 1500, None, 6, 64), "full": Size(30, 128, 20000, None, 16, 256)}
-QUICK = Size(15, 32, 3000, 2000, 6, 64)         # of larger data sets
+LARGER = DATASETS[1:]
+SIZES = {
+    "quick": {"digits": Size(30, 32, None, None, 6, 64)} | dict.fromkeys(LARGER, Size(15, 32, 3000, 2000, 6, 64)),
+    "full": {"digits": Size(30, 32, None, None, 16, 256)} | dict.fromkeys(LARGER, Size(30, 128, 20000, None, 16, 256))}
 MINUTES = {(d, "full", "cpu"): 6.0 for d in DATASETS}
 
 
-def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], progress: Callable[..., Any] | None = None
+def measure(dataset: str, *, size: dict[str, Size], device: str, seeds: Sequence[int],
+            progress: Callable[..., Any] | None = None
             ) -> tuple[dict[str, Any], list[Measurement], list[Observation]]:
     """Train the networks of all arms, look at them, and fit last layers to the features of those without mixup."""
-    if dataset == "digits":
-        size = Size(size.epochs, 32, None, None, size.networks, size.datasets)
-    elif size == SIZES["quick"]:
-        size = QUICK
-    where = device_of(device)
-    data = split(dataset, device=where, train=size.train, test=size.test)
+    own, where = size[dataset], device_of(device)
+    data = split(dataset, device=where, train=own.train, test=own.test)
     members = torch.stack([torch.randperm(len(data.x), generator=rng, device=where)[:len(data.x) // 2]
                            for rng in generators(seeds, where, stream=MEMBERS)])
-    recipe = Recipe(epochs=size.epochs, batch=size.batch, rate=0.05, schedule="cosine", decay=1e-4)
+    recipe = Recipe(epochs=own.epochs, batch=own.batch, rate=0.05, schedule="cosine", decay=1e-4)
     rows = members.repeat(len(ARMS), 1)
     trained = train(MODEL, data, arms=tuple(ARMS.values()), seeds=seeds, recipe=recipe, members=rows, progress=progress)
-    found = _of_networks(trained, data, rows, size)
+    found = _of_networks(trained, data, rows, own)
     told = [Observation(name, {"networks": "mlp", "arm": arm}, tuple(found[name][arm]), unit)
             for name, unit in TOLD.items() for arm in found.get(name, ())]
-    predicted, gaps, aucs = _of_heads(trained, data, seeds, size)
+    predicted, gaps, aucs = _of_heads(trained, data, seeds, own)
     measurements = _exact(trained, data, members, seeds) + [
         Measurement("head_gap", "membership.gap", {"alpha": alpha, "n": HEAD_SIZE}, tuple(values), 1.0, HEAD_MARGIN,
                     "measured over predicted") for alpha, values in gaps.items()]
@@ -133,7 +132,7 @@ def measure(dataset: str, *, size: Size, device: str, seeds: Sequence[int], prog
     told += [Observation("head_auc", {"networks": "mlp", "arm": arm}, tuple(aucs[alpha]), "n times probability")
              for arm, alpha in (("ERM", 0.0), ("mixup", ALPHA))]
     config = {"model": MODEL.name, "recipe": asdict(recipe), "arms": {a: asdict(arm) for a, arm in ARMS.items()},
-              "size": asdict(size), "foretold": [asdict(f) for f in FORETOLD],
+              "size": asdict(own), "foretold": [asdict(f) for f in FORETOLD],
               "head": {"features": heads.FEATURES, "population": heads.POPULATION, "n": HEAD_SIZE}}
     return config, measurements, told + _foretold(found, aucs)
 
