@@ -263,6 +263,24 @@ def test_differences_are_taken_seed_by_seed():
         page.difference(record, "nll", "annealed", "ERM", networks="mlp")
 
 
+@pytest.mark.parametrize(("values", "sign", "verdict"), [
+    ((1.0, 1.1, 0.9, 1.0), +1, "as foretold"), ((1.0, 1.1, 0.9, 1.0), -1, "the opposite"),
+    ((-1.0, -1.1, -0.9, -1.0), -1, "as foretold"), ((1.0, -1.1, 0.9, -1.0), +1, "undecided")])
+def test_a_sign_is_judged_by_the_interval(values, sign, verdict):
+    assert page.sign_verdict(Observation("foretold", {}, values), sign) == verdict
+
+
+def test_signs_said_beforehand_stand_beside_what_was_seen():
+    one = Observation("foretold", {"what": "gap", "sign": -1}, (-2.0, -2.2, -1.8), "nats")
+    record = run_with(one)
+    record.config["foretold"] = [{"name": "gap", "sign": -1, "claim": "covariance.mean", "words": "the gap narrows"}]
+    shown = page.foretold([record, record], ["digits", "others"]).text
+    assert shown.count("as foretold") == 2
+    assert shown.count("−2.0 ±") == 2
+    assert 'href="covariance.html#covariance.mean"' in shown
+    assert "the gap narrows" in shown
+
+
 def test_benchmarks_show_ratio_interval_and_verdict_and_the_gpu_that_did_not_run(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
     with pytest.raises(DomainError, match=r"toy\.cpu\.json"):
