@@ -109,6 +109,26 @@ def exact_factor(alpha: float, pairing: str, sharing: str, folded: bool = False)
     return float(n * exact_covariance(alpha, one, np.zeros(1), 1.0, None, n, pairing, sharing, folded)[0, 0])
 
 
+def exact_stationary_variance(alpha: float, pairing: str, sharing: str, folded: bool = False,
+                              rate: float = 0.01) -> float:
+    """Stationary second moment of w - w_* at this rate over rate sigma^2 / 2 n, from every batch of the smallest size.
+
+    One feature: (w - w_*) <- (1 - rate H)(w - w_*) + rate k with H the mean of x~^2, k the mean of x~ eps~.
+    """
+    n = smallest(pairing)
+    x, r = examples(np.ones((1, 1)), np.zeros(1), 1.0)
+    lam, weight = weight_sets(alpha, n, sharing, folded)
+    batches = np.array(list(itertools.product(range(len(x)), repeat=2 * n if pairing == "fresh" else n)))
+    keep = kick = 0.0
+    (partner,) = partner_sets(pairing, n)
+    for each, p in zip(lam, weight, strict=True):
+        mixed = blend(each, x[batches[:, :n], 0], x[batches[:, partner], 0])
+        noise = blend(each, r[batches[:, :n]], r[batches[:, partner]])
+        keep += p * np.mean((1 - rate * np.mean(mixed**2, axis=1)) ** 2)
+        kick += p * np.mean((rate * np.mean(mixed * noise, axis=1)) ** 2)
+    return float(kick / (1 - keep) / (rate / (2 * n)))
+
+
 # ---- sampling ----------------------------------------------------------------------------------------------------
 
 def draw_gradients(size: int, rng: np.random.Generator, alpha: float, Sigma: np.ndarray, delta: np.ndarray,

@@ -269,7 +269,7 @@ AFFINE_TARGET = Claim(
     cases=cases(loss=tuple(AFFINE), z=(0.3, 1.4), labels=LABELS, weights=WEIGHTS),
     wrong={"the likeliest label": predicts(lambda loss, z, labels, weights: AFFINE[loss](z, labels[1])),
            "labels with equal weights": predicts(lambda loss, z, labels, weights: AFFINE[loss](z, sum(labels) / 3))},
-    references=(ZHANG,), experiment="gradients")
+    references=(ZHANG,))
 
 ONLY_AFFINE = Claim(
     id="gradients.only_affine", title="A gradient that bends in the target leaves a gap",
@@ -292,8 +292,7 @@ COUNTEREXAMPLES = Claim(
     cases=cases(loss=tuple(BENT), z=(0.3, 1.4), q=0.35),
     wrong={"no gap": predicts(lambda loss, z, q: 0.0),
            "the sign of the gap": predicts(lambda loss, z, q: -label_gap(loss, z, q))},
-    references=("lin2017focal: the focal loss (from memory)", "li2020gfl: quality focal loss (from memory)"),
-    experiment="gradients")
+    references=("lin2017focal: the focal loss (from memory)", "li2020gfl: quality focal loss (from memory)"))
 
 CROSS_ENTROPY = Claim(
     id="gradients.cross_entropy", title="Two cross-entropies or one soft label: the same",
@@ -317,7 +316,8 @@ SQUARED = Claim(
     wrong={"no constant": predicts(lambda lam, z, y1, y2: squared_two_losses(lam, z, y1, y2) - lam * (1 - lam) * sum(
                (a - b) ** 2 for a, b in zip(y1, y2, strict=True))),
            "twice the constant": predicts(lambda lam, z, y1, y2: squared_two_losses(lam, z, y1, y2) + lam * (1 - lam)
-                                          * sum((a - b) ** 2 for a, b in zip(y1, y2, strict=True)))})
+                                          * sum((a - b) ** 2 for a, b in zip(y1, y2, strict=True)))},
+    experiment="gradients")
 
 CONSTANT = Claim(
     id="gradients.squared_constant", title="The constant between two squared errors and one",

@@ -396,7 +396,7 @@ PER_EXAMPLE = Claim(
 
 def _batch_claim(name: str, title: str, statement: str, scheme: tuple[str, ...], sizes: tuple[int, ...],
                  wrong: dict[str, Any], *, alphas: tuple[float, ...] = (0.2, 1.0), fails_when: str = "",
-                 experiment: str | None = "gradients") -> Claim:
+                 experiment: str | None = None) -> Claim:
     """A row of the table of schemes."""
     folded = {"folded": True} if "folded" in scheme else {}
     return Claim(
@@ -420,17 +420,18 @@ _batch_claim("batch_fresh", "A batch with fresh partners, a lambda each",
              r"\operatorname{Cov}\tilde g = \tfrac1n\bigl[q_4 C_g + \mathbb{E}[u^2]C_h + V_S\,mm^\top\bigr]",
              ("fresh", "element"), (2,), {"partners from the batch": _with(
                  lambda alpha, n, w: (w.own + mm.shrinkage(alpha) ** 2 / 2, w.cross, w.spread)),
-                 "partners drawn from the batch": _instead(pairing="flip")}, experiment=None,
+                 "partners drawn from the batch": _instead(pairing="flip")},
              fails_when="partners come from the same batch, so that each is used twice (gradients.batch_roll_element)")
 _batch_claim("batch_fresh_shared", "A batch with fresh partners, one lambda",
              r"\operatorname{Cov}\tilde g = V_S\,mm^\top + \tfrac1n\bigl[q_4 C_g + \mathbb{E}[u^2]C_h\bigr]",
              ("fresh", "batch"), (3,), {"noise of one example over n": PER_EXAMPLE_OVER_N, "no floor": NO_FLOOR,
-                                        "a lambda each": _instead(sharing="element")}, experiment=None)
+                                        "a lambda each": _instead(sharing="element")})
 _batch_claim("batch_roll", "A rolled batch with one lambda",
              r"\operatorname{Cov}\tilde g = V_S\,mm^\top + \tfrac1n\bigl[\mathbb{E}[S^2]C_g + \mathbb{E}[u^2]C_h\bigr]",
              ("roll", "batch"), (3, 4), {"noise of one example over n": PER_EXAMPLE_OVER_N, "no floor": NO_FLOOR,
                                          "a lambda each": _instead(sharing="element")},
-             fails_when="self-pairs occur (gradients.batch_permutation), or n is 2: then it is a flip")
+             fails_when="self-pairs occur (gradients.batch_permutation), or n is 2: then it is a flip",
+             experiment="gradients")
 _batch_claim("batch_flip", "A flipped batch with one lambda",
              r"\operatorname{Cov}\tilde g = V_S\,mm^\top + \tfrac1n\bigl[\mathbb{E}[S^2]C_g + "
              r"2\,\mathbb{E}[u^2]C_h\bigr]",
@@ -446,7 +447,7 @@ _batch_claim("batch_roll_element", "A rolled batch with a lambda each",
              r"\operatorname{Cov}\tilde g = \tfrac1n\Bigl[V_S\,mm^\top + \Bigl(q_4 + \frac{s^2}{2}\Bigr)C_g + "
              r"\mathbb{E}[u^2]C_h\Bigr]",
              ("roll", "element"), (3, 4), {"noise of one example over n": PER_EXAMPLE_OVER_N,
-                                           "one lambda": _instead(sharing="batch")})
+                                           "one lambda": _instead(sharing="batch")}, experiment="gradients")
 _batch_claim("batch_flip_element", "A flipped batch with a lambda each",
              r"\operatorname{Cov}\tilde g = \tfrac1n\Bigl[V_S\,mm^\top + \Bigl(q_4 + \frac{s^2}{2}\Bigr)C_g + "
              r"\bigl(\mathbb{E}[u^2] + (\mathbb{E}u)^2\bigr)C_h\Bigr]",
@@ -462,7 +463,7 @@ _batch_claim("batch_permutation", "A permuted batch with one lambda",
              r"\tfrac1n\bigl[\mathbb{E}[S^2]C_g + \mathbb{E}[u^2]C_h\bigr] + "
              r"\tfrac4{n^2}\bigl[(\mathbb{E}u - \mathbb{E}u^2)C_g + \mathbb{E}[u^2]mm^\top\bigr]",
              ("permutation", "batch"), (2, 3), {"self-pairs left out": NO_SELF, "no floor": NO_FLOOR,
-                                                "fresh partners": _instead(pairing="fresh")}, experiment=None)
+                                                "fresh partners": _instead(pairing="fresh")})
 _batch_claim("batch_permutation_element", "A permuted batch with a lambda each",
              r"\operatorname{Cov}\tilde g = \tfrac1{n^2}\Bigl[\bigl((n-1)V_S + (1-s)^2\bigr)mm^\top + "
              r"\Bigl(1 + (n-1)\Bigl(q_4 + \frac{s^2}{2}\Bigr)\Bigr)C_g + "
@@ -470,7 +471,7 @@ _batch_claim("batch_permutation_element", "A permuted batch with a lambda each",
              ("permutation", "element"), (2, 3), {"self-pairs left out": _with(
                  lambda alpha, n, w: (mm.fourth(alpha) + mm.shrinkage(alpha) ** 2 / 2, mm.product_square(alpha),
                                       mm.shrinkage_variance(alpha) / n)),
-                 "one lambda": _instead(sharing="batch")}, experiment=None)
+                 "one lambda": _instead(sharing="batch")})
 
 NOISE_FACTOR = Claim(
     id="gradients.noise_factor", title="At the minimum the noise has one factor",

@@ -40,8 +40,9 @@ Account(
 Account(
     id="steadier_steps", chapter="gradients",
     says="With less noise in the gradient the optimiser can take bolder and steadier steps.",
-    supported_by=("gradients.noise_scale_tails",),
-    refuted_by=("gradients.noise_scale_floor", "gradients.floor", "gradients.logistic_noise_ratio"),
+    supported_by=("gradients.stationary", "gradients.noise_scale_tails"),
+    refuted_by=("gradients.noise_scale_floor", "gradients.floor", "gradients.threshold"),
     corrected=r"The signal shrinks along with the noise, by $s$. Relative to it the noise of Gaussian linear "
               r"regression never falls, and rises by up to 8 %; it can fall where features have heavy tails and "
-              r"$\alpha > 0.281$.")
+              r"$\alpha > 0.281$. About the minimum SGD wanders by $\varphi/s$ of what it did, with $\varphi$ the "
+              r"factor of the noise: more, not less, with a $\lambda$ for each element and a small $\alpha$.")
