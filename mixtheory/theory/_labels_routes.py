@@ -10,6 +10,7 @@ import numpy as np
 import sympy as sp
 from scipy import special
 from scipy.optimize import minimize
+from sympy.printing.precedence import PRECEDENCE
 
 from mixtheory.evidence import Mean
 from mixtheory.mixing import Beta, Law, symmetric
@@ -208,6 +209,39 @@ def decoded_confidence(alpha: Any, counts: tuple[int, ...]) -> np.ndarray:
 
 
 # ---- symbols -----------------------------------------------------------------------------------------------
+
+class Named(sp.Expr):
+    """An expression under a short name: printed as the name, computed as what it stands for."""
+
+    precedence = PRECEDENCE["Atom"]
+
+    def __new__(cls, tex: Any, value: Any) -> Named:
+        return super().__new__(cls, sp.Symbol(str(tex)), sp.sympify(value))
+
+    @property
+    def free_symbols(self) -> set[sp.Symbol]:
+        return self.args[1].free_symbols
+
+    def doit(self, **hints: Any) -> Any:
+        return self.args[1].doit(**hints)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        return self.args[0].name if exp is None else rf"{{{self.args[0].name}}}^{{{exp}}}"
+
+    def _eval_is_commutative(self) -> bool:
+        return True
+
+
+class Psi(sp.polygamma):
+    """Digamma, printed as the letter psi."""
+
+    def doit(self, **hints: Any) -> Any:
+        return sp.polygamma(0, self.args[1].doit(**hints))
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        text = rf"\psi\left({printer._print(self.args[1])}\right)"
+        return text if exp is None else rf"{text}^{{{exp}}}"
+
 
 class LogMean(Mean):
     """A mean of lambda^k (1 - lambda)^m ln lambda, or ln(1 - lambda), summed: printed as E[...], done by digamma."""

@@ -38,7 +38,7 @@ SKEWED = np.array([0.62, 0.27, 0.11])
 
 
 def _psi(x: Any) -> Any:
-    return sp.polygamma(0, x) if is_symbolic(x) else special.digamma(x)
+    return routes.Psi(0, x) if is_symbolic(x) else special.digamma(x)
 
 
 # ---- entropy of a pair -------------------------------------------------------------------------------------
@@ -101,8 +101,8 @@ def derive_pair_entropy_beta() -> Derivation:
 def derive_pair_entropy() -> Derivation:
     e = Derivation(r"\mathbb{E}\,H(\tilde y)", routes.LogMean(BOTH, LAM, ALPHA), {"alpha": ALPHA})
     e = e.equals(-2 * routes.LogMean(LAM * sp.log(LAM), LAM, ALPHA), r"$\lambda$ and $1 - \lambda$ have one law")
-    e = e.equals(-2 * mmb.log_moment(ALPHA, ALPHA, 1, 0), "a logarithmic moment", claim=LOG_MOMENT)
-    return e.equals(pair_entropy(ALPHA), r"$\mathbb{E}\,\lambda = \frac12$")
+    return e.equals(pair_entropy(ALPHA), r"$\mathbb{E}[\lambda\ln\lambda]$ is the derivative of "
+                    r"$\mathbb{E}\,\lambda^k$ at $k = 1$", claim=LOG_MOMENT)
 
 
 def derive_entropy_small() -> Derivation:
@@ -275,6 +275,7 @@ def floor_attained(alpha: Any, counts: Any) -> Any:
 
 CLASSES = sp.symbols("pi_1 pi_2", positive=True)
 PRIORS = sp.Matrix([*CLASSES, 1 - sum(CLASSES)])
+DIFFERENT = routes.Named(r"\Bigl(1-\sum_k\pi_k^2\Bigr)", 1 - sum(p**2 for p in PRIORS))
 THREE = "for three classes; each further class adds pairs of the same kind"
 
 
@@ -292,9 +293,9 @@ def _log_mean(label: Any) -> Any:
 
 def derive_entropy() -> Derivation:
     e = Derivation(r"\mathbb{E}\,H(\tilde y)", _pairs_of(PRIORS, _log_mean), {"alpha": ALPHA, "priors": PRIORS})
-    e = e.equals((1 - sum(p**2 for p in PRIORS)) * routes.LogMean(BOTH, LAM, ALPHA),
+    e = e.equals(DIFFERENT * routes.LogMean(BOTH, LAM, ALPHA),
                  r"a pair of one class keeps a one-hot label, every other pair has the same entropy; " + THREE)
-    return e.equals(mixed_label_entropy(ALPHA, PRIORS), "the entropy of a pair", claim="labels.pair_entropy")
+    return e.equals(DIFFERENT * pair_entropy(ALPHA), "the entropy of a pair", claim="labels.pair_entropy")
 
 
 def derive_entropy_distinct() -> Derivation:
@@ -302,21 +303,21 @@ def derive_entropy_distinct() -> Derivation:
     e = Derivation(r"\mathbb{E}\,H(\tilde y)", _pairs_of(
         PRIORS, _log_mean, lambda k, m: PRIORS[k] * (n * PRIORS[m] - int(k == m)) / (n - 1)),
         {"alpha": ALPHA, "priors": PRIORS, "n": n})
-    e = e.equals(n * (1 - sum(p**2 for p in PRIORS)) / (n - 1) * routes.LogMean(BOTH, LAM, ALPHA),
+    e = e.equals(n / (n - 1) * DIFFERENT * routes.LogMean(BOTH, LAM, ALPHA),
                  r"among the other $n - 1$ there is one fewer of the own class; " + THREE)
-    return e.equals(mixed_label_entropy(ALPHA, PRIORS, n), "the entropy of a pair", claim="labels.pair_entropy")
+    return e.equals(n / (n - 1) * DIFFERENT * pair_entropy(ALPHA), "the entropy of a pair",
+                    claim="labels.pair_entropy")
 
 
 def derive_loss_floor() -> Derivation:
     q = sp.Symbol("q", positive=True)
-    different = 1 - sum(p**2 for p in PRIORS)
     best = routes.Minimum(-LAM * sp.log(q) - (1 - LAM) * sp.log(1 - q), q)
-    e = Derivation(r"\mathbb{E}\,\inf_q\left[-\tilde y\cdot\ln q\right]", different * routes.LogMean(best, LAM, ALPHA),
+    e = Derivation(r"\mathbb{E}\,\inf_q\left[-\tilde y\cdot\ln q\right]", DIFFERENT * routes.LogMean(best, LAM, ALPHA),
                    {"alpha": ALPHA, "priors": PRIORS})
-    e = e.equals(different * routes.LogMean(BOTH, LAM, ALPHA),
+    e = e.equals(DIFFERENT * routes.LogMean(BOTH, LAM, ALPHA),
                  r"convex in $q$, and the slope is 0 at $q = \lambda$: the best answer to a label is the label")
-    return e.equals(loss_floor(ALPHA, PRIORS), "a predictor has one answer for all labels that look the same to it, "
-                    "and so loses at least as much", claim="labels.entropy")
+    return e.equals(DIFFERENT * pair_entropy(ALPHA), "a predictor has one answer for all labels that look the same to "
+                    "it, and so loses at least as much", claim="labels.entropy")
 
 
 def derive_floor_attained() -> Derivation:

@@ -20,6 +20,7 @@ from mixtheory.evidence import Claim, Derivation, Mean, cases, centred, predicts
 from mixtheory.mixing import elementary
 from mixtheory.mixup import blend
 from mixtheory.theory import _labels_decomposition_routes as routes
+from mixtheory.theory import _labels_routes as label_routes
 from mixtheory.theory import labels_weight
 from mixtheory.theory import mixing_moments as mm
 
@@ -244,6 +245,10 @@ def _theta_law() -> Any:
     return scalar(THETA, first, second)
 
 
+SIGMA_SQUARE = label_routes.Named(r"\sigma_\theta^2", theta_variance(ALPHA))
+GAMMA_SQUARE = label_routes.Named(r"\gamma^2", partner_square(ALPHA))
+
+
 def derive_theta_variance() -> Derivation:
     law, half = _gap_law(), (1 + GAP) / 2
     e = Derivation(r"\operatorname{Var}\theta", Mean(half**2, law) - Mean(half, law) ** 2, {"alpha": ALPHA})
@@ -291,9 +296,9 @@ def derive_perturbation_cross() -> Derivation:
                    {"alpha": ALPHA, "deviation_x": a, "deviation_y": b, "C_xy": C})
     e = e.equals((Mean(THETA**2, law) - mean**2) * a * b + Mean((1 - THETA) ** 2, law) * C,
                  r"with $a = x - \bar x$, $b = y - \bar y$: the partner is centred and independent of $\theta$")
-    e = e.equals(theta_variance(ALPHA) * a * b + Mean((1 - THETA) ** 2, law) * C, "variance of the larger share",
+    e = e.equals(SIGMA_SQUARE * a * b + Mean((1 - THETA) ** 2, law) * C, "variance of the larger share",
                  claim="labels.theta_variance")
-    return e.equals(perturbation_cross(ALPHA, a, b, C), "mean square of the smaller share",
+    return e.equals(SIGMA_SQUARE * a * b + GAMMA_SQUARE * C, "mean square of the smaller share",
                     claim="labels.partner_square")
 
 
@@ -304,7 +309,7 @@ def derive_perturbation_covariance() -> Derivation:
     bar = theta_mean(ALPHA)
     e = Derivation(r"\operatorname{Var}(w^\top\delta_i)", Mean((blend(THETA, a, a_j) - bar * a) ** 2, law, partner),
                    {"alpha": ALPHA, "deviation": a, "C": C})
-    return e.equals(perturbation_covariance(ALPHA, a, C), r"along any direction $w$, with $a = w^\top(x - \bar x)$: "
+    return e.equals(SIGMA_SQUARE * a**2 + GAMMA_SQUARE * C, r"along any direction $w$, with $a = w^\top(x - \bar x)$: "
                     "the cross-covariance of a coordinate with itself", claim="labels.perturbation_cross")
 
 
@@ -385,7 +390,7 @@ Claim(
               r"\gamma^2\,C_{xy}",
     assumptions=(PARTNER, FOLDED), fails_when="inputs and labels get weights or partners of their own",
     predict=perturbation_cross, derive=derive_perturbation_cross, exact=routes.exact_cross, simulate=routes.draw_cross,
-    cases=cases(alpha=ALPHAS[1:], **CROSS), resolution=0.05, scale=_unit(1.0),
+    cases=cases(alpha=ALPHAS[1:], **CROSS), resolution=0.01, scale=_unit(1.0),
     wrong={"the same for every example": predicts(lambda alpha, deviation_x, deviation_y, C_xy: (
                theta_variance(alpha) + partner_square(alpha)) * C_xy),
            "gamma^2 and sigma^2 swapped": predicts(lambda alpha, deviation_x, deviation_y, C_xy: partner_square(
@@ -400,7 +405,7 @@ Claim(
     assumptions=(PARTNER, FOLDED),
     fails_when="self-pairs are left out, or the noise is taken to be the same for all examples",
     predict=perturbation_covariance, derive=derive_perturbation_covariance, exact=routes.exact_covariance,
-    simulate=routes.draw_covariance, resolution=0.05,
+    simulate=routes.draw_covariance, resolution=0.02,
     cases=cases(alpha=ALPHAS[1:], deviation=DATA.a[4], C=DATA.a.T @ DATA.a / len(DATA.a)),
     scale=_unit(2.0),
     wrong={"the same for every example": predicts(lambda alpha, deviation, C: (

@@ -197,25 +197,31 @@ def derive_smoothing_by_entropy() -> Derivation:
 
 def derive_entropy_gap() -> Derivation:
     law, mine, other = _mean_label()
-    theta, H = law.symbols[0], routes.LogMean(labels.BOTH, LAM, ALPHA)
-    crossed = -sp.log(mine) / K - (1 - 1 / K) * (Mean(theta, law) * sp.log(mine) + Mean(1 - theta, law) * sp.log(other))
-    e = Derivation(r"\mathbb{E}\,\mathrm{KL}(\tilde y\,\|\,\bar y)", crossed - (1 - 1 / K) * H,
-                   {"alpha": ALPHA, "K": K})
-    e = e.equals(-mine * sp.log(mine) - (K - 1) * other * sp.log(other) - (1 - 1 / K) * H,
-                 r"the mean of $-\tilde y\cdot\ln\bar y$ is the entropy of the mean label $\bar y$")
-    e = e.equals(smoothing_entropy(smoothing_by_mean(ALPHA), K) - (1 - 1 / K) * H,
-                 "the mean label is a smoothed label", claim="labels.smoothing_by_mean")
-    return e.equals(entropy_gap(ALPHA, K), "mean entropy of mixed labels", claim="labels.entropy")
+    theta, H = law.symbols[0], (1 - 1 / K) * routes.LogMean(labels.BOTH, LAM, ALPHA)
+    p, q = routes.Named(r"\bar y_1", mine), routes.Named(r"\bar y_2", other)
+    smooth = routes.Named(r"H_{\mathrm{LS}}(\epsilon)", smoothing_entropy(smoothing_by_mean(ALPHA), K))
+    crossed = -sp.log(p) / K - (1 - 1 / K) * (Mean(theta, law) * sp.log(p) + Mean(1 - theta, law) * sp.log(q))
+    e = Derivation(r"\mathbb{E}\,\mathrm{KL}(\tilde y\,\|\,\bar y)", crossed - H, {"alpha": ALPHA, "K": K})
+    e = e.equals(-p * sp.log(p) - (K - 1) * q * sp.log(q) - H,
+                 r"with $\bar y_1 = \mathbb{E}[\theta + (1-\theta)/K]$ for the own class, $\bar y_2 = "
+                 r"\mathbb{E}(1-\theta)/K$ for each other: the mean of $-\tilde y\cdot\ln\bar y$ is the entropy of "
+                 r"$\bar y$")
+    e = e.equals(smooth - H, "the mean label is a smoothed label", claim="labels.smoothing_by_mean")
+    return e.equals(smooth - (1 - 1 / K) * labels.pair_entropy(ALPHA), "mean entropy of mixed labels",
+                    claim="labels.entropy")
 
 
 def derive_entropy_gap_large() -> Derivation:
     share, many = EPSILON, sp.Symbol("K", positive=True)                # a real K for the limit
+    named = routes.Named(r"\epsilon", smoothing_by_mean(ALPHA))
     grows = share * (1 - 1 / K) * sp.log(K)
     rest = sp.Limit((smoothing_entropy(share, K) - grows).subs(K, many), many, sp.oo)
-    start = (grows + rest).subs(share, smoothing_by_mean(ALPHA)) - labels.pair_entropy(ALPHA)
-    e = Derivation(r"\text{gap} + O(1/K)", start, {"alpha": ALPHA, "K": K})
-    return e.equals(entropy_gap_large(ALPHA, K), r"the part of $H_{\mathrm{LS}}$ that grows with $K$, and the limit of "
-                    "the rest", claim="labels.entropy_gap")
+    e = Derivation(r"\text{gap} + O(1/K)", (grows + rest).subs(share, smoothing_by_mean(ALPHA))
+                   - labels.pair_entropy(ALPHA), {"alpha": ALPHA, "K": K})
+    rest = -named * sp.log(named) - (1 - named) * sp.log(1 - named)
+    return e.equals(grows.subs(share, named) + rest - labels.pair_entropy(ALPHA),
+                    r"the part of $H_{\mathrm{LS}}$ that grows with $K$, and the limit of the rest",
+                    claim="labels.entropy_gap")
 
 
 def derive_interpolating_confidence() -> Derivation:
@@ -300,9 +306,9 @@ Claim(
 
 Claim(
     id="labels.entropy_gap_large", title="The gap grows with the number of classes", kind="asymptotic",
-    statement=r"H_{\mathrm{LS}}(\epsilon) - \mathbb{E}\,H(\tilde y) = \epsilon\Bigl(1-\frac1K\Bigr)\ln K - "
-              r"\epsilon\ln\epsilon - (1-\epsilon)\ln(1-\epsilon) - \psi(2\alpha+1) + \psi(\alpha+1) + O(1/K)",
-    assumptions=(BALANCED, FOLDED, r"$0 < \alpha \le \infty$ fixed"),
+    statement=r"H_{\mathrm{LS}}(\epsilon) - \mathbb{E}\,H(\tilde y) = \epsilon\Bigl(1-\frac1K\Bigr)\ln K + "
+              r"h(\epsilon) - \mathbb{E}\,h(\lambda) + O(1/K)",
+    assumptions=(BALANCED, FOLDED, r"$0 < \alpha \le \infty$ fixed", r"$h(t) = -t\ln t - (1-t)\ln(1-t)$"),
     predict=entropy_gap_large, derive=derive_entropy_gap_large, exact=own.mean_divergence, along=("K", -1),
     scale=lambda prediction, alpha, K: 1.0, cases=cases(alpha=(0.37, 1.0), K=(250, 500, 1000, 2000)),
     wrong={"bounded in K": predicts(lambda alpha, K: entropy_gap_large(alpha, 10)),

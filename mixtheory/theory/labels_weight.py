@@ -84,9 +84,10 @@ def derive_smaller_share() -> Derivation:
 def derive_share_small() -> Derivation:
     e = Derivation(r"\epsilon \text{ to first order}", ALPHA * sp.Limit(smaller_share(ALPHA) / ALPHA, ALPHA, 0),
                    {"alpha": ALPHA})
-    e = e.equals(ALPHA * (sp.polygamma(0, 1) - sp.polygamma(0, HALF)) / 2, "the derivative of a ratio of Gammas",
-                 claim="labels.smaller_share")
-    return e.equals(smaller_share_small(ALPHA), r"$\psi(\frac12) = \psi(1) - 2\ln 2$")
+    e = e.equals(ALPHA * sp.Subs(sp.Derivative(smaller_share(ALPHA), ALPHA), ALPHA, 0),
+                 r"it is 0 at $\alpha = 0$, so the limit is a derivative", claim="labels.smaller_share")
+    return e.equals(smaller_share_small(ALPHA), r"it is $\frac12(\psi(1) - \psi(\frac12))$, and "
+                    r"$\psi(\frac12) = \psi(1) - 2\ln 2$")
 
 
 def derive_share_large() -> Derivation:
@@ -101,10 +102,10 @@ def derive_top_weight() -> Derivation:
     law = scalar(larger, mm.mean_maximum(ALPHA))
     weights = sum(PRIORS[k] * PRIORS[m] * (1 if k == m else Mean(larger, law)) for k in range(3) for m in range(3))
     e = Derivation(r"\mathbb{E}\max_k \tilde y_k", weights, {"alpha": ALPHA, "priors": PRIORS})
-    e = e.equals(1 - (1 - sum(p**2 for p in PRIORS)) * Mean(1 - larger, law),
+    e = e.equals(1 - labels.DIFFERENT * Mean(1 - larger, law),
                  r"1 for a pair of one class, $\theta = \max(\lambda, 1-\lambda)$ for any other; " + THREE)
-    return e.equals(expected_top_weight(ALPHA, PRIORS), r"$\epsilon = \mathbb{E}(1 - \theta)$",
-                    claim="labels.smaller_share")
+    share = routes.Named(r"\epsilon(\alpha)", smaller_share(ALPHA))
+    return e.equals(1 - labels.DIFFERENT * share, r"$\epsilon = \mathbb{E}(1 - \theta)$", claim="labels.smaller_share")
 
 
 def _min(p: Any) -> Any:
