@@ -157,10 +157,11 @@ def _with_slope(alpha: Any, m: Any, d: Any, n: Any = None) -> Any:
 
 AUC = Claim(
     id="membership.auc_logistic", title="Power of the loss-threshold attack", kind="asymptotic",
-    statement=r"n\left(\text{AUC} - \tfrac12\right) = \frac{1}{2\sqrt\pi\,t}\;\mathbb{E}_{x_1 \sim N(m, 1/2)}"
-              r"\Bigl[-\frac{\psi_0(x_1)}{H_0} - (d - 1)\frac{a(x_1)}{H_\perp}\Bigr] + O(1/n)",
-    assumptions=("the attack calls records with a small loss members", "the assumptions of membership.gap_logistic"),
-    fails_when="n is not large against d; the attacker sees more than the loss (membership.whitebox)",
+    statement=r"n\left(\text{AUC} - \tfrac12\right) = \frac{-1}{2\sqrt\pi\,t}\;\mathbb{E}_{x_1 \sim N(m, 1/2)}"
+              r"\Bigl[\frac{\psi_0}{H_0} + (d - 1)\frac{a}{H_\perp}\Bigr] + O(1/n)",
+    assumptions=("the attack calls records with a small loss members", "two Gaussian classes, logistic regression, all "
+                 "pairs, as for its gap"),
+    fails_when="$n$ is not large against $d$; the attacker sees more than the loss (membership.whitebox)",
     predict=auc_logistic, derive=derive_auc, exact=routes.exact_auc,
     cases=GRID + cases(alpha=0.1, m=0.3, d=1, n=SIZES), along=("n", -1.0),
     wrong={"the slope counts": predicts(_with_slope),
@@ -174,7 +175,7 @@ AUC_ERM = Claim(
     id="membership.auc_erm", title="The attack without mixup", kind="asymptotic",
     statement=r"n\left(\text{AUC} - \tfrac12\right) = \frac{d}{4m\sqrt\pi}\,\frac{\mathbb{E}_{N(m, 1/2)}[\sigma(-2mx)]}"
               r"{\mathbb{E}_{N(m, 1)}[\sigma'(2mx)]} + O(1/n)",
-    assumptions=("no mixup", "the assumptions of membership.auc_logistic"), fails_when="n is not large against d",
+    assumptions=("no mixup", "the assumptions of membership.auc_logistic"), fails_when="$n$ is not large against $d$",
     predict=auc_erm, derive=derive_auc_erm, exact=routes.exact_auc_erm,
     cases=cases(d=(1, 5, 10), m=(0.7, 1.6), n=SIZES), along=("n", -1.0),
     wrong={"one parameter more": predicts(lambda d, m, n=None: auc_erm(d, m) * (d + 1) / d),

@@ -24,7 +24,7 @@ from mixtheory.domain import (
     check_probabilities,
     check_same_length,
 )
-from mixtheory.evidence import Claim, Derivation, Mean, cases, predicts, simulates
+from mixtheory.evidence import Claim, Derivation, Mean, cases, centred, predicts, simulates
 from mixtheory.evidence.expectation import MomentLaw
 from mixtheory.mixing import symmetric
 from mixtheory.mixup import blend
@@ -225,10 +225,10 @@ def gap(alpha: Any, problem: Any, n: Any = None) -> Any:
 
 def derive_gap() -> Derivation:
     """Two parameters; a record and the record that moves the estimate are the same one in n cases of n^2."""
-    g, psi, other = (sp.Matrix(sp.symbols(f"{name}_1 {name}_2", real=True)) for name in ("g", "psi", r"\psi'"))
-    a, b, c = sp.symbols("H_11 H_12 H_22", real=True)
-    H, K = sp.Matrix([[a, b], [b, c]]), sp.Matrix(2, 2, lambda i, j: sp.Symbol(f"K_{i + 1}{j + 1}", real=True))
-    centre = sp.Matrix(sp.symbols("gamma_1 gamma_2", real=True))        # E g, which need not be 0
+    g, psi, other, centre = (sp.Matrix(sp.symbols(f"{name}_1 {name}_2", real=True))
+                             for name in ("g", "psi", r"\psi'", "gamma"))           # centre: E g, which need not be 0
+    H = sp.diag(*sp.symbols("H_1 H_2", positive=True))
+    K = sp.Matrix(2, 2, lambda i, j: sp.Symbol(f"K_{i + 1}{j + 1}", real=True))
 
     def joint(powers: tuple[int, ...]) -> Any:
         on_g, on_psi = powers[:2], powers[2:]
@@ -238,18 +238,19 @@ def derive_gap() -> Derivation:
 
     record = MomentLaw((*g, *psi), joint)
     stranger = MomentLaw(tuple(other), lambda powers: sp.S.Zero if sum(powers) else sp.S.One)
-    same = Mean(((centre - g).T * -H.inv() * psi)[0], record)
-    apart = Mean(((centre - g).T * -H.inv() * other)[0], record, stranger)
+    same = Mean(sum((g[k] - centre[k]) * psi[k] / H[k, k] for k in (0, 1)), record)
+    apart = Mean(sum((g[k] - centre[k]) * other[k] / H[k, k] for k in (0, 1)), record, stranger)
     d = Derivation(r"n\cdot\text{gap}", sp.Symbol(r"n\,\mathbb{E}\left[(P - P_n)\,q(\hat\theta)\right]"),
                    {"alpha": ALPHA, "problem": (H, K), "n": N})
     d = d.appeal(sp.Symbol(r"n\,\mathbb{E}\left[(P - P_n)\nabla q(\theta^*) \cdot (\hat\theta - \theta^*)\right]"),
                  r"Taylor, up to $O(1/n)$: $(P - P_n)\,q(\theta^*)$ has mean 0")
-    d = d.appeal(N * (same / N + (1 - 1 / N) * apart),
+    d = d.appeal(same + (N - 1) * apart,
                  r"$\hat\theta - \theta^* = -H^{-1}\overline\psi$ up to $O(1/n)$, Hoeffding's projection of the mean "
-                 r"over pairs (a record is first or second, hence the 2 in $\psi$); the record that is scored and "
-                 r"the one that moves the estimate are the same in one case of $n$")
-    return d.equals(gap(ALPHA, (H, K)), r"$\mathbb{E}\psi = 0$: two different records add nothing, "
-                                        r"and $\mathbb{E}\nabla q \ne 0$ does no harm")
+                 r"over pairs (a record is first or second, hence the 2 in $\psi$); two parameters, in coordinates "
+                 r"that make $H$ diagonal, $g = \nabla q$ with mean $\gamma$; of $n$ records that move the estimate, "
+                 r"one is the record that is scored")
+    return d.equals(gap(ALPHA, (H, K)), r"$\mathbb{E}\psi = 0$: strangers add nothing, $\gamma \ne 0$ does no harm; "
+                                        r"with $K = \mathbb{E}[\psi g^\top]$ it is $\operatorname{tr}(H^{-1}K)$")
 
 
 def score_of_members(alpha: Any, problem: Any, n: Any = None) -> Any:
@@ -270,26 +271,19 @@ def score_of_members(alpha: Any, problem: Any, n: Any = None) -> Any:
 def derive_score() -> Derivation:
     """Two parameters; the same record in one case of n, then the trace of the identity."""
     psi, other = (sp.Matrix(sp.symbols(f"{name}_1 {name}_2", real=True)) for name in ("psi", r"\psi'"))
-    a, b, c = sp.symbols("V_11 V_12 V_22", real=True)
-    h1, h2, h3 = sp.symbols("H_11 H_12 H_22", real=True)
-    V, H = sp.Matrix([[a, b], [b, c]]), sp.Matrix([[h1, h2], [h2, h3]])
-
-    def second(powers: tuple[int, ...]) -> Any:
-        return {0: sp.S.One, 1: sp.S.Zero}.get(sum(powers)) if sum(powers) < 2 else {
-            (2, 0): a, (1, 1): b, (0, 2): c}[powers]
-
-    record = MomentLaw(tuple(psi), second)
+    V = sp.diag(*sp.symbols("V_1 V_2", positive=True))
+    record = centred(tuple(psi), V)
     stranger = MomentLaw(tuple(other), lambda powers: sp.S.Zero if sum(powers) else sp.S.One)
-    pull = -(psi.T * V.inv() * H)
+    form, cross = ((psi.T * V.inv() * effect)[0] for effect in (psi, other))
     d = Derivation(r"n\,\mathbb{E}\,T", sp.Symbol(
-        r"n\,\mathbb{E}\left[-\psi(z_i)^\top V^{-1} H(\hat\theta - \theta^*)\right]"),
+        r"n\,\mathbb{E}\left[\psi(z_i)^\top V^{-1} H(\theta^* - \hat\theta)\right]"),
         {"alpha": ALPHA, "problem": V, "n": N})
-    d = d.appeal(N * (Mean((pull * -H.inv() * psi)[0], record) / N
-                      + (1 - 1 / N) * Mean((pull * -H.inv() * other)[0], record, stranger)),
-                 r"$\hat\theta - \theta^* = -H^{-1}\overline\psi$ up to $O(1/n)$; one of the $n$ records is $z_i$",
+    d = d.appeal(Mean(form, record) + (N - 1) * Mean(cross, record, stranger),
+                 r"$\hat\theta - \theta^* = -H^{-1}\overline\psi$ up to $O(1/n)$, so that $H$ cancels; one of the $n$ "
+                 r"records in the mean is $z_i$, the others are strangers; two parameters, $V$ diagonal",
                  claim="membership.gap")
-    d = d.equals(Mean((psi.T * V.inv() * psi)[0], record), r"$H$ cancels; strangers have $\mathbb{E}\psi = 0$: what is "
-                 r"left is $n$ times the mean of $\mathrm{SNR}^2$")
+    d = d.equals(Mean(form, record), r"strangers have $\mathbb{E}\psi = 0$: what is left is $n$ times the mean of "
+                 r"$\mathrm{SNR}^2$")
     return d.equals(score_of_members(ALPHA, V), r"$\operatorname{tr}(V^{-1}V) = p$: no loss, data or $\alpha$ in it")
 
 
@@ -310,9 +304,9 @@ def _clean(alpha: Any, problem: Any, n: Any = None) -> Any:
 
 GAP = Claim(
     id="membership.gap", title="What a smooth model remembers is one trace", kind="asymptotic",
-    statement=r"n\cdot\text{gap} = \operatorname{tr}\bigl(H^{-1}\,\mathbb{E}[\psi(Z)\,\nabla q(Z;\theta^*)^\top]\bigr) "
-              r"+ O(1/n),\qquad \psi(z) = 2\,\mathbb{E}_{Z',\lambda}\nabla\ell\bigl(\lambda z + (1-\lambda)Z';"
-              r"\theta^*\bigr)",
+    statement=r"\begin{gathered}n\cdot\text{gap} = \operatorname{tr}\bigl(H^{-1}\,\mathbb{E}[\psi(Z)\,\nabla "
+              r"q(Z;\theta^*)^\top]\bigr) + O(1/n),\\ \psi(z) = 2\,\mathbb{E}_{Z',\lambda}\nabla\ell\bigl(\lambda z "
+              r"+ (1-\lambda)Z';\theta^*\bigr)\end{gathered}",
     assumptions=(r"a smooth loss $\ell$; one minimiser $\theta^*$ of the population's mixup risk, positive definite "
                  r"Hessian $H$ there",
                  r"a smooth score $q$ of the model; the gap is $q$ on a fresh record less $q$ on a member",
@@ -330,10 +324,11 @@ GAP = Claim(
 
 WHITEBOX = Claim(
     id="membership.whitebox", title="Mixup does not change the mean exposure", kind="asymptotic",
-    statement=r"n\,\mathbb{E}\bigl[\mathrm{SNR}^2\bigr] = \mathbb{E}\bigl[\psi^\top V^{-1}\psi\bigr] = p, \qquad "
-              r"n\,\mathbb{E}_{\text{members}}\bigl[\psi^\top V^{-1}H(\theta^* - \hat\theta)\bigr] = p + O(1/n)",
+    statement=r"\begin{gathered}n\,\mathbb{E}\bigl[\mathrm{SNR}^2\bigr] = \mathbb{E}\bigl[\psi^\top V^{-1}\psi\bigr] "
+              r"= p,\\ n\,\mathbb{E}_{\text{members}}\bigl[\psi^\top V^{-1}H(\theta^* - \hat\theta)\bigr] = p + O(1/n)"
+              r"\end{gathered}",
     assumptions=(r"the attacker sees $\hat\theta$ and knows $\theta^*$, $H$ and $V = \operatorname{Var}\psi$",
-                 r"the assumptions of membership.gap; $p$ parameters, $V$ invertible"),
+                 r"a smooth loss with $p$ parameters and all pairs, as for the gap; $V$ invertible"),
     fails_when="pairs are few: their noise hides members; or there are about as many parameters as records",
     predict=score_of_members, derive=derive_score, exact=routes.exact_score, simulate=routes.simulate_score,
     cases=cases(alpha=(0.0, 0.3, np.inf), problem=("location", "penalised logistic"), n=SIZES), along=("n", -1.0),

@@ -208,7 +208,7 @@ GAP = Claim(
               r"+ (d - 1)\frac{\mathbb{E}[a g]}{H_\perp} + O(1/n)",
     assumptions=("two Gaussian classes with means $\\pm m e_1$ and covariance $I_d$, equal priors",
                  "logistic regression with an intercept, mixup over all pairs", "many more records than parameters"),
-    fails_when="n is not large against d: the next order is about 10 % at n = 100 d",
+    fails_when="$n$ is not large against $d$: the next order is up to 10 % at $n = 100\\,d$",
     predict=gap_logistic, derive=derive_gap, exact=routes.exact_gap_logistic, cases=GRID, along=("n", -1.0),
     wrong={"unmixed data at the mixup minimiser": predicts(_clean),
            "each pair counted once": predicts(lambda alpha, m, d, n=None: gap_logistic(alpha, m, d) / 2),

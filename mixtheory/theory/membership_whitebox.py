@@ -107,7 +107,7 @@ TAIL = Claim(
     statement=r"n\,\mathrm{SNR}^2 = \frac{\psi_0(x_1)^2}{V_0} + \frac{\psi_1(x_1)^2}{V_1} "
               r"+ \frac{a(x_1)^2}{V_\perp}\,\chi^2_{d-1}, \qquad x_1 \sim N(m, 1)",
     assumptions=("the assumptions of membership.whitebox", "two Gaussian classes, logistic regression"),
-    fails_when="the attacker sees the loss alone (membership.auc_logistic), or n is not large against d",
+    fails_when="the attacker sees the loss alone (membership.auc_logistic), or $n$ is not large against $d$",
     predict=exposure_tail, exact=routes.exact_tail,
     cases=cases(alpha=(0.0, 0.3, 1.0, 4.0), m=1.6, d=10, share=(0.5, 0.99)) + cases(
         alpha=(0.0, 1.0), m=1.0, d=4, share=(0.5, 0.99)), tolerance=1e-2,
