@@ -129,6 +129,15 @@ def exact_stationary_variance(alpha: float, pairing: str, sharing: str, folded: 
     return float(kick / (1 - keep) / (rate / (2 * n)))
 
 
+def equal_speed(pairing: str, sharing: str, folded: bool = False) -> np.ndarray:
+    """Enumerated noise at w_* over the squared enumerated mean factor, for alphas with both ends."""
+    values = []
+    for alpha in (0.0, 0.2, 1.0, np.inf):
+        lam, w = rule(alpha, folded)
+        values.append(exact_factor(alpha, pairing, sharing, folded) / (w @ (lam**2 + (1 - lam) ** 2)) ** 2)
+    return np.array(values)
+
+
 # ---- sampling ----------------------------------------------------------------------------------------------------
 
 def draw_gradients(size: int, rng: np.random.Generator, alpha: float, Sigma: np.ndarray, delta: np.ndarray,

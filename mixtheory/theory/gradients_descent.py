@@ -17,7 +17,7 @@ from mixtheory.theory import _gradients_routes as routes
 from mixtheory.theory import gradients_noise as noise
 from mixtheory.theory import mixing_moments as mm
 
-__all__ = ["stationary_factor"]
+__all__ = ["equal_speed_floor", "stationary_factor"]
 
 RATE, H = sp.Symbol("eta", positive=True), sp.Symbol("H", real=True)
 
@@ -49,6 +49,21 @@ def stationary_factor(alpha: Any, pairing: str = "fresh", sharing: str = "elemen
     return noise.noise_factor(alpha, pairing, sharing, folded) / mm.shrinkage(alpha)
 
 
+def equal_speed_floor(pairing: str = "fresh", sharing: str = "element", folded: bool = False) -> Any:
+    """At the rate eta/s, which approaches w_* as fast as ERM does at eta, SGD wanders by phi/s^2: never below 1.
+
+    Args:
+        pairing: fresh, roll or flip; the bound is the same for all.
+        sharing: of lambda.
+        folded: whether lambda is folded.
+
+    Raises:
+        DomainError: an unknown scheme.
+    """
+    noise.scheme_weights(1.0, 4, pairing, sharing, folded)      # refuses what is none
+    return sp.S.One
+
+
 def derive_stationary() -> Derivation:
     """Second moment before and after a step, along an eigenvector of Sigma."""
     sigma2, second = sp.symbols("sigma^2 h", positive=True)
@@ -64,6 +79,18 @@ def derive_stationary() -> Derivation:
                  "$\\eta^2\\varphi\\sigma^2\\Sigma/n$; $\\mathbb{E}H = s\\Sigma$", claim="gradients.noise_factor")
     return d.equals(stationary_factor(mm.ALPHA, "roll", "element"), "pull $s\\Sigma$, kick $\\varphi\\Sigma$",
                     claim="gradients.mean")
+
+
+def derive_equal_speed() -> Derivation:
+    """phi = E S^2 + something that is not negative."""
+    s = mm.shrinkage(mm.ALPHA)
+    d = Derivation(r"\varphi / s^2", noise.noise_factor(mm.ALPHA, "roll", "batch") / s**2,
+                   {"pairing": "roll", "sharing": "batch"})
+    d = d.equals(mm.noise_ratio(mm.ALPHA) + 2 * mm.product_square(mm.ALPHA) / s**2,
+                 r"$\varphi = \mathbb{E}S^2 + 2\,\mathbb{E}u^2$; in each scheme something is added to $\mathbb{E}S^2$",
+                 claim="gradients.noise_factor")
+    return d.appeal(equal_speed_floor("roll", "batch"), r"$\rho \ge 1$, and $\mathbb{E}u^2 \ge 0$",
+                    claim="mixing_moments.noise_ratio_lower")
 
 
 STATIONARY = Claim(
@@ -82,3 +109,16 @@ STATIONARY = Claim(
                alpha, pairing, sharing, folded) / mm.shrinkage(alpha) ** 2),
            "no change": predicts(lambda alpha, pairing, sharing, folded=False, rate=None: 1 + 0 * mm.shrinkage(alpha))},
     experiment="gradients")
+
+EQUAL_SPEED = Claim(
+    id="gradients.equal_speed", title="At equal speed, mixing never makes SGD steadier", kind="bound", side="lower",
+    tight=1e-12, statement=r"\frac{\varphi}{s^2} \ge 1\quad\text{for every scheme and every }\alpha",
+    assumptions=("linear regression, homoscedastic noise, a small constant rate",
+                 "partners are fresh, rolled or flipped",
+                 "mixup at the rate $\\eta/s$, ERM at $\\eta$: the mean iterates are the same"),
+    fails_when="both use the same rate: then mixup is slower, and may wander less (gradients.stationary)",
+    predict=equal_speed_floor, derive=derive_equal_speed, exact=routes.equal_speed,
+    cases=(*cases(pairing=("roll", "flip"), sharing=("batch", "element")), {"pairing": "fresh", "sharing": "element"},
+           {"pairing": "roll", "sharing": "element", "folded": True}),
+    wrong={"steadier": predicts(lambda pairing, sharing, folded=False: 0.9),
+           "at most as steady, by a tenth": predicts(lambda pairing, sharing, folded=False: 1.1)})

@@ -332,7 +332,7 @@ def derive_noise_factor() -> Derivation:
     noise = sp.Symbol("sigma^2", positive=True)
     covariance = gradient_covariance(ALPHA, SIGMA, sp.S.Zero, noise, fourth=sp.S.Zero, n=N, pairing="roll")
     d = Derivation(r"\frac{n}{\sigma^2 \Sigma}\operatorname{Var}(v^\top\tilde g)", covariance * N / (noise * SIGMA),
-                   {"alpha": ALPHA, "pairing": "roll", "sharing": "element"})
+                   {"alpha": ALPHA, "pairing": "roll", "sharing": "element", "folded": False})
     d = d.equals(mm.fourth(ALPHA) + mm.shrinkage(ALPHA) ** 2 / 2 + 2 * mm.product_square(ALPHA),
                  "at $w_*$: $m = 0$, $C_g = \\sigma^2\\Sigma$, $C_h = 2\\sigma^2\\Sigma$",
                  claim="gradients.batch_roll_element")
@@ -481,9 +481,9 @@ NOISE_FACTOR = Claim(
               r"\tfrac12(s^2 + (1-s)^2) & \text{flip, a }\lambda\text{ each}\\ 2ab & \text{roll, folded}\end{cases}",
     assumptions=("$w = w_*$", *GIVEN), fails_when="the noise varies with x",
     predict=noise_factor, derive=derive_noise_factor, exact=routes.exact_factor, simulate=routes.simulate_factor,
-    cases=(*cases(alpha=(0.2, 1.0, np.inf), pairing=("roll", "flip"), sharing=("element", "batch")),
-           *cases(alpha=(0.2, 1.0), pairing="fresh", sharing="element"),
-           *cases(alpha=(0.2, 1.0), pairing="flip", sharing="pair"),
+    cases=(*cases(alpha=(0.05, 0.2, 0.6, 2.0, np.inf), pairing="roll", sharing=("element", "batch"), folded=False),
+           *cases(alpha=(0.2, 1.0), pairing="flip", sharing=("element", "batch", "pair"), folded=False),
+           *cases(alpha=(0.2, 1.0), pairing="fresh", sharing="element", folded=False),
            *cases(alpha=(0.2, 1.0), pairing="roll", sharing="element", folded=True)),
     resolution=0.04,
     wrong={"E S^2 for every scheme": predicts(lambda alpha, **_: mm.shrinkage_square(alpha)),

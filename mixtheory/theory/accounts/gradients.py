@@ -41,8 +41,8 @@ Account(
     id="steadier_steps", chapter="gradients",
     says="With less noise in the gradient the optimiser can take bolder and steadier steps.",
     supported_by=("gradients.stationary", "gradients.noise_scale_tails"),
-    refuted_by=("gradients.noise_scale_floor", "gradients.floor", "gradients.threshold"),
-    corrected=r"The signal shrinks along with the noise, by $s$. Relative to it the noise of Gaussian linear "
-              r"regression never falls, and rises by up to 8 %; it can fall where features have heavy tails and "
-              r"$\alpha > 0.281$. About the minimum SGD wanders by $\varphi/s$ of what it did, with $\varphi$ the "
-              r"factor of the noise: more, not less, with a $\lambda$ for each element and a small $\alpha$.")
+    refuted_by=("gradients.equal_speed", "gradients.noise_scale_floor", "gradients.floor", "gradients.threshold"),
+    corrected=r"At the same rate SGD wanders about the minimum by $\varphi/s$ of what it did, which can be less, but "
+              r"it is also slower by $s$. At a bolder rate of equal speed it wanders by $\varphi/s^2$, never less. "
+              r"Away from the minimum the noise relative to the signal rises too, by up to 8 % for Gaussian "
+              r"features; it can fall where they have heavy tails and $\alpha > 0.281$.")
