@@ -19,12 +19,12 @@ from mixtheory.theory import labels, labels_weight, labels_smoothing, labels_dec
 from mixtheory.theory import accounts  # isort: skip
 
 __all__ = ["accounts", "calibration", "calibration_gaussian", "calibration_mixture", "calibration_shrinkage",
-           "calibration_temperature", "covariance", "covariance_batch", "curvature", "curvature_batchnorm", "curvature_logistic",
-           "curvature_running", "geometry", "geometry_bounds", "geometry_conflict", "geometry_gaussian",
-           "geometry_kinks", "geometry_loss", "geometry_smooth", "gradients", "gradients_descent",
-           "gradients_logistic", "gradients_losses", "gradients_noise", "gradients_scale", "labels",
-           "labels_decomposition", "labels_smoothing", "labels_weight", "least_squares", "least_squares_descent",
-           "least_squares_noise", "membership", "membership_attack", "membership_auc", "membership_gap",
-           "membership_interpolation", "membership_logistic", "membership_random", "membership_smoothers",
-           "membership_whitebox", "mixing_moments", "mixing_moments_beta", "mixing_moments_bounds",
-           "mixing_moments_laws", "mixing_moments_numerics"]
+           "calibration_temperature", "covariance", "covariance_batch", "curvature", "curvature_batchnorm",
+           "curvature_logistic", "curvature_running", "geometry", "geometry_bounds", "geometry_conflict",
+           "geometry_gaussian", "geometry_kinks", "geometry_loss", "geometry_smooth", "gradients",
+           "gradients_descent", "gradients_logistic", "gradients_losses", "gradients_noise", "gradients_scale",
+           "labels", "labels_decomposition", "labels_smoothing", "labels_weight", "least_squares",
+           "least_squares_descent", "least_squares_noise", "membership", "membership_attack", "membership_auc",
+           "membership_gap", "membership_interpolation", "membership_logistic", "membership_random",
+           "membership_smoothers", "membership_whitebox", "mixing_moments", "mixing_moments_beta",
+           "mixing_moments_bounds", "mixing_moments_laws", "mixing_moments_numerics"]

@@ -27,7 +27,7 @@ def random_mixture(seed, K, d):
 
 
 def mp_posterior(x, means, covariances, priors, alpha):
-    """pi_k sum_j pi_j E N(x; ..), lambda' ~ Beta(alpha + 1, alpha), 20 digits; 1 - lambda' = v^(1/alpha) for small alpha."""
+    """pi_k sum_j pi_j E N(x; ..), lambda' ~ Beta(alpha + 1, alpha); 1 - lambda' = v^(1/alpha) for small alpha."""
     power = mp.mpf(1) / alpha if alpha < 1 else mp.mpf(1)
     with mp.workdps(20):
         def density(lam, k, j):
