@@ -236,7 +236,8 @@ def derive_self_weight() -> Derivation:
     delta, share = shares()
     alphas = [sp.Rational(1, 2), sp.Integer(1), sp.Integer(2)]
     d = Derivation(r"\lim_{\delta \to 0}\omega_k", sp.Matrix([sp.Limit(share(a), delta, 0) for a in alphas]),
-                   {"alpha": alphas, "design": tuple(map(sp.Integer, (0, 1, 3, 7))), "k": 1, "side": 1})
+                   {"alpha": alphas, "design": tuple(map(sp.Integer, (0, 1, 3, 7))), "k": 1, "side": 1,
+                    "distance": delta})
     return d.equals(self_weight(**d.parameters),
                     "here for the second of the inputs 0, 1, 3, 7 and alpha = 1/2, 1, 2; segments that end at x_k "
                     "have density delta^(alpha - 1) there, those that cross it a constant one",
@@ -248,7 +249,7 @@ def derive_gap() -> Derivation:
     delta, share = shares()
     alphas, (sigma, n) = [sp.Rational(1, 2), sp.Integer(2)], sp.symbols("sigma n", positive=True)
     start = sp.Matrix([2 * sigma**2 / n * (2 + (n - 2) * sp.Limit(share(a), delta, 0)) for a in alphas])
-    d = Derivation(r"\mathrm{gap}", start, {"alpha": alphas, "n": n, "sigma": sigma})
+    d = Derivation(r"\mathrm{gap}", start, {"alpha": alphas, "n": n, "sigma": sigma, "distance": delta})
     return d.equals(interpolation_gap(alphas, n, sigma), "a linear smoother: 2 sigma^2/n times the sum of own weights, "
                     "1 at both ends and alike at all inner points; here for alpha = 1/2 and 2",
                     claim="membership.self_weight")
@@ -262,7 +263,8 @@ def derive_own_weight() -> Derivation:
     other = sum(sp.Integral(t * density, (t, 0, r / v)) for v in lengths)
     mass = sum(sp.Integral(density, (t, 0, r / v)) for v in lengths)
     d = Derivation(r"\lim_{\rho \to 0}\omega_k", sp.Limit((1 - other / mass).doit(), r, 0),
-                   {"alpha": sp.Integer(a), "design": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]]), "k": 0})
+                   {"alpha": sp.Integer(a), "design": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]]), "k": 0,
+                    "radius": r})
     return d.equals(sp.Integer(own_weight_limit(**d.parameters)),
                     "here with partners at distances 1 and 2 and alpha = 3; within a small ball the other label has "
                     "the share 1 - lambda < radius / length")

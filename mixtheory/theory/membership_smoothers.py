@@ -315,7 +315,7 @@ def derive_moments() -> Derivation:
     d = Derivation(r"(A_\alpha \mid B_\alpha)", A.row_join(B), {"alpha": mm.ALPHA, "design": x, "degree": 2})
     return d.equals(stacked_moments(mm.ALPHA, x, 2), "here for powers 0, 1, 2 of two inputs: the powers of lambda x_i "
                     "+ (1 - lambda) x_j by the binomial formula, their weights by the moments of the Beta law",
-                    claim="mixing_moments.moment")
+                    claim="mixing_moments.moments")
 
 
 def derive_losses() -> Derivation:

@@ -27,8 +27,9 @@ Account(
     supported_by=("membership.gap_ridge", "membership.gap_smoother", "membership.gap_logistic"),
     refuted_by=(("membership.gap_ols", "gap times s"), "membership.ridge_gap_rises", "membership.df_polynomial"),
     corrected=r"Not systematically. Least squares keeps its gap exactly. Ridge regression narrows it on a fixed "
-              r"design; on a random one with a strong signal the gap can rise with $\alpha$. With features of mixed inputs "
-              r"it mostly falls and can rise. For logistic regression with well separated classes the mean gap falls.")
+              r"design; on a random one with a strong signal the gap can rise with $\alpha$. With features of "
+              r"mixed inputs it mostly falls and can rise. For logistic regression with well separated classes the "
+              r"mean gap falls.")
 Account(
     id="attack_harder", chapter="membership",
     says="A narrower gap makes it harder to tell members from others.",
