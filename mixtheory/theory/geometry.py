@@ -132,13 +132,16 @@ def deviation(lam: Any, kinks: Any, jumps: Any) -> Any:
 def derive_deviation() -> Derivation:
     """One kink on each side of lambda; more kinks add up."""
     A, B = sp.symbols("A B", real=True)
-    lam, k2 = K1 + P, K1 + P + Q
-    value, end = A + B * lam + J1 * (lam - K1), A + B + J1 * (1 - K1) + J2 * (1 - k2)
-    d = Derivation(r"D(\lambda),\ k_1 < \lambda = k_1 + p < k_2 = \lambda + q", value - lam * end - (1 - lam) * A,
-                   {"lam": lam, "kinks": (K1, k2), "jumps": (J1, J2)})
-    d = d.equals(J1 * ((lam - K1) - lam * (1 - K1)) - J2 * lam * (1 - k2),
-                 "an affine function is its own chord: $A$ and $B$ drop out")
-    return d.equals(deviation(lam, (K1, k2), (J1, J2)), "each bracket is minus a tent")
+    k1, k2 = LAM - P, LAM + Q
+    value, end = A + B * LAM + J1 * P, A + B + J1 * (1 - k1) + J2 * (1 - k2)
+    d = Derivation(r"D(\lambda)", value - LAM * end - (1 - LAM) * A,
+                   {"lam": LAM, "kinks": (k1, k2), "jumps": (J1, J2)})
+    d = d.equals(J1 * (P - LAM * (1 - k1)) - J2 * LAM * (1 - k2),
+                 r"$\varphi(t) = A + Bt + J_1(t - k_1)_+ + J_2(t - k_2)_+$ with $k_1 = \lambda - p$, $k_2 = "
+                 r"\lambda + q$; an "
+                 "affine function is its own chord: $A$ and $B$ drop out")
+    return d.equals(deviation(LAM, (k1, k2), (J1, J2)), "minus two tents, past the peak of one and before that "
+                                                        "of the other")
 
 
 def unit_deviation(lam: Any, z_end: Any, z_start: Any, a: Any) -> Any:
@@ -171,10 +174,11 @@ def derive_unit() -> Derivation:
     a, t = sp.Symbol("a", real=True), sp.Symbol("t", positive=True)
     k = P / (P + Q)
     z = sp.factor(-P + (k + t) * (P + Q))
-    d = Derivation(r"D(k + t),\ z(0) = -p,\ z(1) = q,\ k = \frac{p}{p+q}",
+    d = Derivation(r"D(k + t)",
                    a * sp.Max(0, z) - (k + t) * a * sp.Max(0, Q) - (1 - k - t) * a * sp.Max(0, -P),
                    {"lam": k + t, "z_end": Q, "z_start": -P, "a": a})
-    d = d.equals(a * (P + Q) * ((k + t) * k - k), "the chord has slope $aq$; $q = (p + q)(1 - k)$")
+    d = d.equals(a * (P + Q) * ((k + t) * k - k), r"$z(0) = -p$, $z(1) = q$, zero at $k = \frac{p}{p + q}$; the "
+                                                  r"chord has slope $aq = a(p + q)(1 - k)$")
     return d.equals(unit_deviation(k + t, Q, -P, a), "jump of slope $J = a(p + q)$, and the tent beyond its peak")
 
 
@@ -243,9 +247,9 @@ def slope_variation(kinks: Any, jumps: Any) -> Any:
 def derive_variation() -> Derivation:
     """The slope is constant between kinks."""
     B = sp.Symbol("B", real=True)
-    d = Derivation(r"\mathrm{TV}(\varphi'),\ k_1 < k_2",
+    d = Derivation(r"\mathrm{TV}(\varphi')",
                    sp.Abs((B + J1) - B) + sp.Abs((B + J1 + J2) - (B + J1)), {"kinks": (K1, K2), "jumps": (J1, J2)})
-    return d.equals(slope_variation((K1, K2), (J1, J2)), "the slope changes at the kinks only")
+    return d.equals(slope_variation((K1, K2), (J1, J2)), "the slope changes at the kinks $k_1 < k_2$ only")
 
 
 def symbolic(*values: Any) -> bool:

@@ -87,27 +87,28 @@ def _variation(variation: Any) -> Any:
 
 def derive_largest_deviation() -> Derivation:
     TV, k = sp.symbols("TV k", positive=True)
-    d = Derivation(r"\sup_\lambda \lvert D(\lambda)\rvert", sp.Symbol(r"\sup_\lambda \left\lvert \sum_j J_j\, "
-                                                                      r"G(\lambda, k_j)\right\rvert"),
+    d = Derivation(r"\sup_\lambda \lvert D(\lambda)\rvert", sp.Symbol(r"\sup_\lambda \lvert\varphi - "
+                                                                      r"\text{chord}\rvert"),
                    {"variation": TV})
+    d = d.appeal(sp.Symbol(r"\sup_\lambda \left\lvert \sum_j J_j\, G(\lambda, k_j)\right\rvert"), "a sum of tents",
+                 claim="geometry.tents")
     d = d.appeal(TV * moment_routes.Extremum("sup", k * (1 - k), k, sp.Interval(0, 1)),
-                 r"$\lvert\sum J_j G(\lambda, k_j)\rvert \le \sum\lvert J_j\rvert \max G$, and the tent at $k$ "
-                 r"peaks at "
-                 r"$k(1-k)$", claim="geometry.tents")
+                 r"no more than $\sum\lvert J_j\rvert \max G$, and the tent at $k$ peaks at $k(1-k)$")
     return d.equals(largest_deviation(TV), "a parabola")
 
 
 def derive_largest_penalty() -> Derivation:
     TV, r = sp.symbols("TV r", positive=True)
     law = MomentLaw((r,), lambda powers: (sp.S.One, mm.mean_gap(mm.ALPHA), 2 * mm.shrinkage(mm.ALPHA) - 1)[powers[0]])
-    d = Derivation(r"\sup \mathbb{E} D^2", sp.Symbol(r"\sup \mathbb{E}\bigl(\textstyle\sum_j J_j\, G(\lambda, "
-                                                     r"k_j)\bigr)^2"),
+    d = Derivation(r"\sup \mathbb{E} D^2", sp.Symbol(r"\sup \mathbb{E}(\varphi - \text{chord})^2"),
                    {"alpha": mm.ALPHA, "variation": TV})
+    d = d.appeal(sp.Symbol(r"\sup \mathbb{E}\bigl(\textstyle\sum_j J_j\, G(\lambda, k_j)\bigr)^2"), "a sum of tents",
+                 claim="geometry.tents")
     d = d.appeal(TV**2 * Mean(((1 - r) / 4)**2, law),
-                 r"$(\mathbb{E}D^2)^{1/2} \le \sum\lvert J_j\rvert\,(\mathbb{E}G(\cdot, k_j)^2)^{1/2}$, largest "
-                 r"for a kink at "
-                 r"$\frac12$ (exercise), where $G(\lambda, \frac12) = \frac12\min(\lambda, 1-\lambda) = \frac{1-r}{4}$",
-                 claim="geometry.penalty")
+                 r"$(\mathbb{E}D^2)^{1/2} \le \sum\lvert J_j\rvert\,(\mathbb{E}G(\cdot, k_j)^2)^{1/2}$ "
+                 r"(Minkowski), largest for "
+                 r"a kink at $\frac12$ (exercise), where $G(\lambda, \frac12) = \frac12\min(\lambda, 1-\lambda) = "
+                 r"\frac{1-r}{4}$")
     d = d.equals(TV**2 * (1 - 2 * mm.mean_gap(mm.ALPHA) + (2 * mm.shrinkage(mm.ALPHA) - 1)) / 16,
                  r"$\mathbb{E}r = e_r$, $\mathbb{E}r^2 = 2s - 1$", claim="mixing_moments.mean_gap")
     return d.equals(largest_penalty(mm.ALPHA, TV), "collect", claim="mixing_moments.shrinkage")
@@ -115,17 +116,18 @@ def derive_largest_penalty() -> Derivation:
 
 def derive_affine() -> Derivation:
     """Linear regression of the profile on lambda."""
-    phi = sp.Symbol(r"\varphi", real=True)
+    phi, D = sp.Symbol(r"\varphi", real=True), sp.Symbol(r"\varphi - \text{chord}", real=True)
     m, q, c = sp.symbols("m q c", real=True)
     table = {(1, 0): m, (2, 0): q, (1, 1): c, (0, 1): mm.HALF, (0, 2): mm.variance(mm.ALPHA) + mm.HALF**2, (0, 0): 1}
     law = MomentLaw((phi, mm.LAM), table.__getitem__)
     slope = (c - m / 2) / mm.variance(mm.ALPHA)
-    d = Derivation(r"\min_{b_0, b_1} \mathbb{E}(\varphi - b_0 - b_1\lambda)^2",
-                   Mean((phi - (m - slope / 2) - slope * mm.LAM)**2, law),
+    d = Derivation(r"\inf \mathbb{E} D^2", Mean(D**2, law),
                    {"alpha": mm.ALPHA, "profile": ProfileMoments(m, q, c)})
-    return d.equals(affine_distance(mm.ALPHA, ProfileMoments(m, q, c)),
-                    r"at the regression line; $m, q, c$ stand for $\mathbb{E}\varphi$, $\mathbb{E}\varphi^2$, "
-                    r"$\mathbb{E}\lambda\varphi$. The chord is one of these lines: $\mathbb{E}D^2$ is no less",
+    d = d.appeal(Mean((phi - (m - slope / 2) - slope * mm.LAM)**2, law),
+                 r"the chord is a line, and no line is nearer than that of the regression on $\lambda$; $m, q, "
+                 r"c$ stand for "
+                 r"$\mathbb{E}\varphi$, $\mathbb{E}\varphi^2$, $\mathbb{E}\lambda\varphi$")
+    return d.equals(affine_distance(mm.ALPHA, ProfileMoments(m, q, c)), "expand",
                     claim="mixing_moments.variance")
 
 
@@ -148,11 +150,9 @@ Claim(
            "a tightened bound": predicts(lambda alpha, variation: largest_penalty(alpha, variation) * 99 / 100)})
 Claim(
     id="geometry.affine", kind="bound", side="lower", tight=1e-9, title="Only straight functions go free",
-    statement=r"\mathbb{E} D^2 \ge \min_{b_0, b_1}\mathbb{E}(\varphi - b_0 - b_1\lambda)^2 = "
-              r"\operatorname{Var}\varphi - "
-              r"\frac{\operatorname{Cov}(\varphi, \lambda)^2}{\operatorname{Var}\lambda},\quad\text{so } "
-              r"\mathbb{E} D^2 = 0 "
-              r"\iff \varphi \text{ is affine}",
+    statement=r"\begin{gathered}\mathbb{E} D^2 \ge \min_{b_0, b_1}\mathbb{E}(\varphi - b_0 - b_1\lambda)^2 = "
+              r"\operatorname{Var}\varphi - \frac{\operatorname{Cov}(\varphi, \lambda)^2}{\operatorname{Var}\lambda},"
+              r"\\ \text{so } \mathbb{E} D^2 = 0 \iff \varphi \text{ is affine}\end{gathered}",
     assumptions=(geometry.SEGMENT, r"$\lambda \sim \mathrm{Beta}(\alpha, \alpha)$, $0 < \alpha < "
                                    r"\infty$", r"$\varphi$ continuous"),
     fails_when=r"$\alpha = 0$, where nothing is charged, or $\alpha = \infty$, where only the midpoint is seen",

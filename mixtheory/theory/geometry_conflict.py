@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from mixtheory.domain import DomainError, check_count, check_finite
+from mixtheory.domain import DomainError, check_count, check_finite, is_symbolic
 from mixtheory.evidence import Claim, Derivation, cases, predicts, simulates
 from mixtheory.theory import _geometry_loss_routes as routes
 from mixtheory.theory import geometry
 
-__all__ = ["conflict_floor", "crossing_probability"]
+__all__ = ["best_on_line", "conflict_floor", "crossing_probability"]
 
 
 def conflict_floor(x: Any, y: Any) -> Any:
@@ -40,11 +40,7 @@ def conflict_floor(x: Any, y: Any) -> Any:
         4.0
     """
     x, y = np.asarray(x), np.asarray(y)
-    check_finite(x.astype(float), "x")
-    if y.dtype != object:
-        check_finite(y, "y")
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2 or len(np.unique(x)) < len(x):
-        raise DomainError(f"x, y of shapes {x.shape}, {y.shape}: must be (n,), n >= 2, the x distinct")
+    _check_line(x, y)
     n, order = len(x), np.argsort(x)
     x, y = x[order], y[order]
     i, j = np.triu_indices(n, 1)
@@ -60,7 +56,39 @@ def conflict_floor(x: Any, y: Any) -> Any:
 
         low, high = x[g], x[g + 1]
         total = total + (high - low) * (spread(low) + 4 * spread((low + high) / 2) + spread(high)) / 6
-    return total
+    return sp.factor(total) if is_symbolic(total) else total
+
+
+def best_on_line(x: Any, y: Any, at: Any) -> np.ndarray:
+    """The function that reaches `conflict_floor`: E[y~ | x~ = x], the weighted mean of the chords over a place.
+
+    Args:
+        x: (n,) distinct numbers, n >= 2.
+        y: (n,) labels.
+        at: (m,) places between the smallest and the largest x; at a data point the chords of both sides count.
+
+    Returns:
+        (m,) output units. Straight between neighbouring points, with jumps at the points.
+
+    Raises:
+        DomainError: see `conflict_floor`; a place outside the range.
+    """
+    x, y, at = (np.asarray(v, dtype=float) for v in (x, y, at))
+    _check_line(x, y)
+    if at.ndim != 1 or not ((at >= x.min()) & (at <= x.max())).all():
+        raise DomainError(f"at of shape {at.shape}: must be places (m,) in [{x.min():g}, {x.max():g}]")
+    i, j = np.triu_indices(len(x), 1)
+    share = (at[:, None] - x[j]) / (x[i] - x[j])
+    weight = ((share >= 0) & (share <= 1)) / np.abs(x[i] - x[j])
+    return (weight * (share * y[i] + (1 - share) * y[j])).sum(1) / weight.sum(1)
+
+
+def _check_line(x: np.ndarray, y: np.ndarray) -> None:
+    check_finite(x.astype(float), "x")
+    if y.dtype != object:
+        check_finite(y, "y")
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2 or len(np.unique(x)) < len(x):
+        raise DomainError(f"x, y of shapes {x.shape}, {y.shape}: must be (n,), n >= 2, the x distinct")
 
 
 def crossing_probability(d: Any) -> Any:
@@ -95,19 +123,21 @@ def derive_floor() -> Derivation:
         return 2 * third * (short - mean)**2 + third * (long - mean)**2
 
     points = np.array([sp.Integer(-1), sp.Integer(0), sp.Integer(1)], dtype=object)
-    d = Derivation(r"\mathbb{E}\operatorname{Var}(\tilde y \mid \tilde x),\ x = (-1, 0, 1)",
+    d = Derivation(r"\mathbb{E}\operatorname{Var}(\tilde y \mid \tilde x)",
                    third * sp.Integral(spread(left), (t, -1, 0)) + third * sp.Integral(spread(right), (t, 0, 1)),
                    {"x": points, "y": y})
     d = d.equals(2 * third * sp.Integral(sp.Rational(2, 9) * c**2 * (1 - t)**2, (t, 0, 1)),
-                 r"two labels with weights $\frac23, \frac13$; at distance $t$ they differ by the bend times $1 "
+                 r"$x = (-1, 0, 1)$: two labels with weights $\frac23, \frac13$; at distance $t$ they differ by "
+                 r"the bend times $1 "
                  r"- t$; mirrored")
     return d.equals(conflict_floor(points, y), "integrate")
 
 
 def derive_crossing() -> Derivation:
     below = sp.Symbol("Q", positive=True)
-    d = Derivation(r"P(\text{segments meet}),\ d = 2", (1 - 8 * below) / 3, {"d": sp.Integer(2)})
-    d = d.appeal((1 - 8 * (sp.Rational(1, 8) - 3 * sp.asin(sp.Rational(1, 3)) / (4 * sp.pi))) / 3,
+    d = Derivation(r"P_{d = 2}(\text{segments meet})", (1 - 8 * below) / 3, {"d": sp.Integer(2)})
+    orthant = sp.UnevaluatedExpr(sp.Rational(1, 8) - 3 * sp.asin(sp.Rational(1, 3)) / (4 * sp.pi))
+    d = d.appeal((1 - 8 * orthant) / 3,
                  "four points have one affine dependence, in a direction uniform among vectors that sum to 0; "
                  "the segments "
                  "meet iff its signs are two and two, and 1 with 2. Else one of eight ways of one against "
@@ -118,8 +148,10 @@ def derive_crossing() -> Derivation:
 
 Claim(
     id="geometry.conflict", title="Where chords contradict, no function reaches zero",
-    statement=r"\min_f\,\mathbb{E}(f(\tilde x) - \tilde y)^2 = \mathbb{E}\operatorname{Var}(\tilde y \mid \tilde x)"
-              r" = \frac{4}{81}\left(y_2 - \frac{y_1 + y_3}{2}\right)^2 \text{ for } x = (-1, 0, 1)",
+    statement=r"\begin{gathered}\min_f\,\mathbb{E}(f(\tilde x) - \tilde y)^2 = "
+              r"\mathbb{E}\operatorname{Var}(\tilde y \mid "
+              r"\tilde x);\\ \text{for } x = (-1, 0, 1):\quad \frac{4}{81}\left(y_2 - \frac{y_1 + y_3}{2}\right)^2"
+              r"\end{gathered}",
     assumptions=("one-dimensional data, all ordered pairs", geometry.UNIFORM_LAW, "the least is over all "
                                                                                   "functions of $x$"),
     fails_when="generic data in three or more dimensions: there the least is 0 (geometry.crossing)",

@@ -104,11 +104,15 @@ def derive_uniform() -> Derivation:
     a, theta = sp.Symbol("a", positive=True), sp.Symbol("theta", positive=True)
     p, q = sp.symbols("p q", positive=True)
     m = sp.sin(2 * theta)
-    d = Derivation(r"\mathbb{E} D^2", sp.Rational(1, 2) * sp.Function(r"\mathbb{E}")(
-        geometry_kinks.one_kink(p / (p + q), a * (p + q)).simplify()), {"a": a})
+    d = Derivation(r"\mathbb{E} D^2", sp.Rational(1, 2) * sp.Symbol(r"\mathbb{E}[D^2 \mid z(0) = -p < 0 < q = z(1)]"),
+                   {"a": a})
+    d = d.appeal(sp.Rational(1, 2) * sp.Function(r"\mathbb{E}")(
+        geometry_kinks.one_kink(p / (p + q), a * (p + q)).simplify()),
+        r"the ends differ in sign with probability $\frac12$; then $k = \frac{p}{p+q}$, $J = a(p + "
+        r"q)$", claim="geometry.one_kink")
     d = d.appeal(a**2 / (6 * sp.pi) * sp.Integral(m**2 / (1 + m), (theta, 0, sp.pi / 2)),
-                 r"the ends $-p$ and $q$ have opposite signs with probability $\frac12$; then $p = r\cos\theta$, $q = "
-                 r"r\sin\theta$ with $\mathbb{E}r^2 = 2$ and $\theta$ uniform on a quarter", claim="geometry.one_kink")
+                 r"polar coordinates $p = r\cos\theta$, $q = "
+                 r"r\sin\theta$ with $\mathbb{E}r^2 = 2$ and $\theta$ uniform on a quarter")
     d = d.equals(a**2 / (6 * sp.pi) * (sp.Integral(m - 1, (theta, 0, sp.pi / 2))
                                        + sp.Integral(1 / (1 + m), (theta, 0, sp.pi / 2))), "divide")
     return d.equals(gaussian_relu_uniform(a), r"$1 - \frac{\pi}{2} + 1$")

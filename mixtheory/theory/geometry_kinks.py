@@ -64,12 +64,12 @@ def part(alpha: Any, low: Any, high: Any) -> MomentLaw:
 def derive_kink_moment() -> Derivation:
     """The two tents on each of three parts."""
     first, second, third = part(mm.ALPHA, 0, K1), part(mm.ALPHA, K1, K2), part(mm.ALPHA, K2, 1)
-    d = Derivation(r"\mathbb{E}[G(\lambda, k_1)\,G(\lambda, k_2)],\ k_1 \le k_2",
+    d = Derivation(r"\mathbb{E}[G(\lambda, k_1)\,G(\lambda, k_2)]",
                    Mean(LAM * (1 - K1) * LAM * (1 - K2), first) + Mean(K1 * OTHER * LAM * (1 - K2), second)
                    + Mean(K1 * OTHER * K2 * OTHER, third), {"alpha": mm.ALPHA, "a": K1, "b": K2})
     d = d.equals((1 - K1) * (1 - K2) * Mean(LAM**2, first) + K1 * (1 - K2) * Mean(LAM * OTHER, second)
                  + K1 * K2 * Mean(OTHER**2, third),
-                 r"below $k_1$, between, above $k_2$; $\bar\lambda = 1 - \lambda$")
+                 r"below $k_1 \le k_2$, between, above; $\bar\lambda = 1 - \lambda$")
     return d.equals(kink_moment(mm.ALPHA, K1, K2), "moments over a part of the interval", claim=PARTIAL)
 
 
@@ -95,7 +95,7 @@ def kink_moment_uniform(a: Any, b: Any) -> Any:
 
 def derive_kink_moment_uniform() -> Derivation:
     """Three integrals of polynomials."""
-    d = Derivation(r"\int_0^1 G(\lambda, k_1)\,G(\lambda, k_2)\,d\lambda,\ k_1 \le k_2",
+    d = Derivation(r"\int_0^1 G(\lambda, k_1)\,G(\lambda, k_2)\,d\lambda",
                    sp.Integral(LAM**2 * (1 - K1) * (1 - K2), (LAM, 0, K1))
                    + sp.Integral(K1 * (1 - LAM) * LAM * (1 - K2), (LAM, K1, K2))
                    + sp.Integral(K1 * K2 * (1 - LAM)**2, (LAM, K2, 1)), {"a": K1, "b": K2})
@@ -231,8 +231,8 @@ def derive_cheapest_pair() -> Derivation:
 
 Claim(
     id="geometry.kink_moment", title="What two kinks share",
-    statement=r"\mathbb{E}[G(\cdot, a)G(\cdot, b)] = (1-a)(1-b)M_{20}[0,a] + a(1-b)M_{11}[a,b] + ab\,M_{02}[b,1],"
-              r"\quad a \le b",
+    statement=r"\begin{gathered}\mathbb{E}[G(\cdot, a)G(\cdot, b)] = (1-a)(1-b)M_{20}[0,a] + a(1-b)M_{11}[a,b]"
+              r"\\ {} + ab\,M_{02}[b,1],\quad a \le b\end{gathered}",
     assumptions=(r"$\lambda \sim \mathrm{Beta}(\alpha, \alpha)$",
                  r"$M_{km}[\cdot]$ is the mean of $\lambda^k(1-\lambda)^m$ over that part of the interval"),
     predict=kink_moment, derive=derive_kink_moment, exact=routes.exact_kink_moment,

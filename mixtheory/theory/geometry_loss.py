@@ -251,9 +251,9 @@ Claim(
            "self-pairs left out": simulates(routes.simulate_loss_distinct)})
 Claim(
     id="geometry.loss_distinct", title="The same without self-pairs",
-    statement=r"\mathbb{E}(f(\tilde x) - \tilde y)^2 = \tfrac{n}{n-1}\left(\mathbb{E}D^2 + "
-              r"2\,\mathbb{E}[D\tilde e]\right)"
-              r" + s_n\,\mathbb{E}e^2 + (1-s_n)(\mathbb{E}e)^2,\quad s_n = \tfrac{ns - 1}{n - 1}",
+    statement=r"\begin{gathered}\mathbb{E}(f(\tilde x) - \tilde y)^2 = \tfrac{n}{n-1}\left(\mathbb{E}D^2 + "
+              r"2\,\mathbb{E}[D\tilde e]\right) + s_n\,\mathbb{E}e^2 + (1-s_n)(\mathbb{E}e)^2,"
+              r"\\ s_n = \tfrac{ns - 1}{n - 1}\end{gathered}",
     assumptions=("all ordered pairs of distinct points; means of $D$ over all pairs", *RESIDUALS),
     predict=mixup_mse_distinct, derive=_derive_loss(sp.Symbol("n", integer=True, positive=True), mixup_mse_distinct),
     exact=routes.exact_loss_distinct, simulate=routes.simulate_loss_distinct,
@@ -262,9 +262,9 @@ Claim(
            "s for s_n": predicts(lambda alpha, problem: _population_factor(alpha, problem))})
 Claim(
     id="geometry.shift", title="Interpolation is not needed, and not best",
-    statement=r"f = \tfrac{x^2}{2} + c:\quad \mathbb{E}(f(\tilde x) - \tilde y)^2 = \mathbb{E}D^2 - "
-              r"2c\,\mu_2\,\mathbb{E}u + c^2,"
-              r"\quad \mathbb{E}D^2 = \tfrac12\mathbb{E}[u^2](\mu_4 + 3\mu_2^2)",
+    statement=r"\begin{gathered}f = \tfrac{x^2}{2} + c:\quad \mathbb{E}(f(\tilde x) - \tilde y)^2 = \mathbb{E}D^2 - "
+              r"2c\,\mu_2\,\mathbb{E}u + c^2,\\ \mathbb{E}D^2 = \tfrac12\mathbb{E}[u^2](\mu_4 + "
+              r"3\mu_2^2)\end{gathered}",
     assumptions=(r"$y = \frac{x^2}{2}$ without noise, $x$ centred with moments $\mu_2, \mu_4$", "independent pairs"),
     fails_when="f bends up on some segments and down on others: then the sign of the best shift is open",
     predict=shifted_parabola, derive=derive_shift, exact=routes.exact_shift, simulate=routes.simulate_shift,

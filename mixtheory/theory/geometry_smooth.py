@@ -235,7 +235,9 @@ def _derive_curved(formula: Callable[..., Any], name: str, reason: str) -> Calla
         area = (1 - lam) * sp.Integral(k, (k, 0, lam)) + lam * sp.Integral(1 - k, (k, lam, 1))
         d = Derivation(r"\sup \mathbb{E} D^2" if name == "M" else r"\inf \mathbb{E} D^2", Mean(D**2, law),
                        {"alpha": mm.ALPHA, name: bound})
-        d = d.appeal(Mean((bound * area)**2, law), reason, claim="geometry.curvature")
+        d = d.appeal(Mean(sp.Symbol(r"\int_0^1 G\,\varphi''\,dk")**2, law), "tents under the curvature",
+                     claim="geometry.curvature")
+        d = d.appeal(Mean((bound * area)**2, law), reason)
         d = d.equals(Mean((bound * lam * (1 - lam) / 2)**2, law), r"the area under a tent is $u/2$")
         return d.equals(formula(mm.ALPHA, bound), r"$\mathbb{E}u^2$", claim=SQUARE)
     return derive
@@ -248,7 +250,7 @@ SADDLE, SIGMA = np.array([[1.0, 0.6], [0.6, -0.5]]), np.array([[1.0, 0.4], [0.4,
 WAVE = Smooth(*routes.WAVE, midpoint=np.array([0.3, -0.2]), direction=np.array([0.8, 0.6]))
 
 Claim(
-    id="geometry.quadratic", title="A quadratic leaves its chords by u times its curvature",
+    id="geometry.quadratic", title="Quadratics: the deviation is exact",
     statement=r"D(\lambda) = -\frac{u}{2}\,\Delta^\top A\,\Delta,\quad \Delta = x_1 - x_2",
     assumptions=(QUADRATIC,), predict=quadratic_deviation, derive=derive_quadratic, exact=routes.exact_quadratic,
     cases=cases(lam=(0.1, 0.5, 0.8), A=SADDLE, Delta=(np.array([1.0, -0.4]), np.array([0.3, 2.0]))),
@@ -299,9 +301,9 @@ for _side, _bound, _letter, _words, _statement in (
          r"\lvert\varphi''\rvert \ge m \text{ of one sign} \implies \mathbb{E} D^2 \ge \frac{m^2}{4}\,\mathbb{E}u^2")):
     Claim(
         id=f"geometry.curvature_{_side}", kind="bound", side=_side, tight=1e-9, statement=_statement,
-        title="Bounded curvature, bounded penalty" if _side == "upper" else "Convex enough to be charged",
+        title="Bounded curvature, bounded penalty" if _side == "upper" else "Curvature of one sign is charged",
         assumptions=("along one segment", r"$\lambda \sim \mathrm{Beta}(\alpha, \alpha)$"),
-        fails_when="" if _side == "upper" else r"$\varphi''$ changes sign: then $D$ can vanish on average",
+        fails_when="" if _side == "upper" else r"$\varphi''$ changes sign: then less is owed, however large it is",
         predict=_bound, derive=_derive_curved(_bound, _letter, _words), exact=getattr(routes,
             f"exact_curvature_{_side}"),
         cases=cases(alpha=ALPHAS, **{_letter: 2.0}),

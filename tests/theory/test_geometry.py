@@ -181,6 +181,11 @@ def test_the_cross_term_has_either_sign_and_vanishes_with_the_residuals(alpha):
         assert geometry_loss.mixup_mse(0.0, own._replace(y=LABELS)) == pytest.approx(parts.square)
 
 
+def test_the_example_of_the_chapter_has_a_cross_term_that_outweighs_the_penalty():
+    parts = geometry_loss.loss_parts(geometry_loss.PROBLEMS[1], 1.0)
+    assert 0 < parts.deviation < -2 * parts.cross
+
+
 def test_chunks_of_pairs_add_up(monkeypatch):
     problem = Problem(NET, POINTS, LABELS)
     whole = geometry_loss.loss_parts(problem, 0.7)
@@ -267,6 +272,17 @@ def test_the_floor_is_below_every_function():
     assert 0 < floor < min(losses)
 
 
+def test_the_best_function_reaches_the_floor():
+    x, y = np.array([0.1, 1.0, 2.7, -0.6]), np.array([1.0, -1.0, 0.5, 0.2])
+    lam, total = (np.arange(20_000) + 0.5) / 20_000, 0.0
+    for i in range(4):
+        for j in range(4):
+            if i != j:
+                mixed, label = lam * x[i] + (1 - lam) * x[j], lam * y[i] + (1 - lam) * y[j]
+                total += np.mean((geometry_conflict.best_on_line(x, y, mixed) - label) ** 2) / 16
+    assert total == pytest.approx(geometry_conflict.conflict_floor(x, y), rel=1e-3)
+
+
 def test_crossing_probabilities():
     from mixtheory.theory._geometry_loss_routes import simulate_crossing
     for d, expected in ((1, 2 / 3), (2, 0.216347), (3, 0.0)):
@@ -310,6 +326,7 @@ def test_crossing_probabilities():
     (lambda: geometry_loss.shifted_parabola(1.0, 0.1, 2.0, 1.0), "fourth = 1.0"),
     (lambda: geometry_conflict.conflict_floor([0.0, 0.0, 1.0], [1.0, 2.0, 3.0]), "distinct"),
     (lambda: geometry_conflict.conflict_floor([0.0, 1.0], [1.0, np.nan]), "y = "),
+    (lambda: geometry_conflict.best_on_line([0.0, 1.0], [1.0, 2.0], [1.5]), "at of shape"),
     (lambda: geometry_conflict.crossing_probability(0), "d = 0"),
 ])
 def test_bad_input_is_named(call, message):

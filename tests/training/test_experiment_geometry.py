@@ -51,6 +51,9 @@ def test_the_registered_ratio_at_the_size_of_the_book():
     record = experiments.run("geometry", dataset="synthetic", scale="quick")
     assert record.observation("penalty_ratio", alpha=1.0).interval[1] < 0.5
     assert {m.verdict for m in record.measurements} == {"agrees"}
+    mixup, test = ({a: record.observation(name, alpha=a) for a in geometry.ALPHAS} for name in ("mixup", "test"))
+    assert mixup[1.0].mean < 1.1 * record.observation("floor").mean           # what the chapter says of these networks
+    assert test[1.0].interval[0] > test[0.0].interval[1]
 
 
 def test_the_stack_is_its_networks():

@@ -24,9 +24,11 @@ Account(
     id="oscillation_penalty", chapter="geometry",
     says="Functions that oscillate between training points are penalised.",
     supported_by=("geometry.affine", "geometry.curvature", "geometry.largest_penalty"),
-    corrected=r"On the segments between data points. The price is at most $\frac{s - e_r}{8}$ times the squared "
-              r"variation "
-              r"of the slope.")
+    refuted_by=(("geometry.loss", "cross term dropped"),),
+    corrected=r"On the segments between data points, by at most $\frac{s - e_r}{8}$ times the squared variation of the "
+              r"slope; all of it is charged to functions that interpolate. For others a cross term comes with "
+              r"it, and a "
+              r"deviation towards the labels is rewarded.")
 Account(
     id="chord_penalty", chapter="geometry",
     says="Every departure of the function from the straight line between two examples adds to the loss.",
