@@ -20,6 +20,7 @@ from mixtheory.evidence import Claim, Derivation, Mean, cases, predicts, scalar,
 from mixtheory.mixing import symmetric
 from mixtheory.theory import _gradients_toy_routes as routes
 from mixtheory.theory import mixing_moments as mm
+from mixtheory.theory._gradients_symbols import Variance
 
 __all__ = ["Given", "conditional_mean_label", "gradient_split", "mixup_gradient", "total_noise"]
 
@@ -89,9 +90,9 @@ def total_noise(given: str | Given, w: Sequence[float] = (0.0, 0.0)) -> Any:
         given = Given(p, J, expit(J @ np.asarray(w)) - mean, variance)
     if is_symbolic(*given.p):
         g = [j * e for j, e in zip(given.J, given.error, strict=True)]
-        mean = sum(p * a for p, a in zip(given.p, g, strict=True))
-        return sum(p * ((a - mean) ** 2 + j**2 * v)
-                   for p, a, j, v in zip(given.p, g, given.J, given.variance, strict=True))
+        k = len(g)
+        between = sum(given.p[i] * given.p[j] * (g[i] - g[j]) ** 2 for i in range(k) for j in range(i + 1, k))
+        return between + sum(p * j**2 * v for p, j, v in zip(given.p, given.J, given.variance, strict=True))
     return sum(gradient_split(given))
 
 
@@ -172,18 +173,19 @@ def mixup_gradient(alpha: float, x: Any, y: Any, w: Any) -> np.ndarray:
 def derive_noise() -> Derivation:
     """Two inputs, one parameter; at each, targets with some mean and variance."""
     q, v1, v2 = sp.symbols("q v_1 v_2", positive=True)
-    J1, J2, e1, e2, n1, n2 = sp.symbols("J_1 J_2 e_1 e_2 eta_1 eta_2", real=True)
-    laws = scalar(n1, 0, v1), scalar(n2, 0, v2)
-    g1, g2 = J1 * (e1 - n1), J2 * (e2 - n2)
-    first, second = q * Mean(g1, laws[0]) + (1 - q) * Mean(g2, laws[1]), \
-        q * Mean(g1**2, laws[0]) + (1 - q) * Mean(g2**2, laws[1])
-    d = Derivation(r"\operatorname{Var} g", second - first**2,
+    J1, J2, e1, e2, g1, g2 = sp.symbols("J_1 J_2 e_1 e_2 g_1 g_2", real=True)
+    at1, at2 = scalar(g1, J1 * e1, J1**2 * (e1**2 + v1)), scalar(g2, J2 * e2, J2**2 * (e2**2 + v2))
+
+    def mean(power: int) -> Any:
+        return q * Mean(g1**power, at1) + (1 - q) * Mean(g2**power, at2)
+
+    d = Derivation(r"\operatorname{Var} g", mean(2) - mean(1) ** 2,
                    {"given": Given((q, 1 - q), (J1, J2), (e1, e2), (v1, v2)), "w": (0, 0)})
-    between = q * (1 - q) * (J1 * e1 - J2 * e2) ** 2
-    d = d.equals(between + q * Mean(J1**2 * n1**2, laws[0]) + (1 - q) * Mean(J2**2 * n2**2, laws[1]),
-                 "two inputs with probabilities $q$, $1-q$; $g = J(e - \\eta)$ with $\\eta = \\tilde y - "
-                 "\\mathbb{E}[\\tilde y \\mid \\tilde x]$")
-    return d.equals(total_noise(**d.parameters), "between the inputs, and within")
+    variances = q * Variance(g1, at1) + (1 - q) * Variance(g2, at2)
+    d = d.equals(q * (1 - q) * (Mean(g1, at1) - Mean(g2, at2)) ** 2 + variances,
+                 "two inputs with probabilities $q$ and $1-q$: between them, and within each")
+    return d.equals(total_noise(**d.parameters), "at an input $g = J(e - \\eta)$, $\\eta = \\tilde y - "
+                    "\\mathbb{E}[\\tilde y \\mid \\tilde x]$ of variance $v$: mean $Je$, variance $J^2 v$")
 
 
 def derive_mean_label() -> Derivation:

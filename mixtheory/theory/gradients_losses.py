@@ -202,7 +202,7 @@ def derive_affine() -> Derivation:
     def slope(y: Any) -> sp.Derivative:
         return sp.Derivative(sp.log(1 + sp.exp(z)) - y * z, z)
 
-    d = Derivation(r"\mathbb{E}\,\partial_z \ell(z, y)", q * slope(y1) + (1 - q) * slope(y2),
+    d = Derivation(r"\mathbb{E}\,\ell_z", q * slope(y1) + (1 - q) * slope(y2),
                    {"loss": "cross_entropy", "z": z, "labels": (y1, y2), "weights": (q, 1 - q)})
     p = 1 / (1 + sp.exp(-z))
     d = d.equals(q * (p - y1) + (1 - q) * (p - y2), "the gradient of cross-entropy is $p - y$, affine in $y$")
@@ -284,9 +284,10 @@ ONLY_AFFINE = Claim(
 
 COUNTEREXAMPLES = Claim(
     id="gradients.counterexamples", title="Losses that do tell mixed labels from averaged ones", kind="numerical",
-    statement=r"\mathbb{E}\,\partial_z\ell(z, y) - \partial_z\ell(z, \mathbb{E}y) \ne 0\ \text{for focal, quality "
-              r"focal, squared hinge, hinge, absolute and Huber losses}",
-    assumptions=("$y$ is 1 with probability $q$, else 0", "the loss is given the soft target itself"),
+    statement=r"\mathbb{E}\,\partial_z\ell(z, y) - \partial_z\ell(z, \mathbb{E}y) \ne 0\ \text{for some } z"
+              r"\text{ and } q",
+    assumptions=("focal, quality focal, hinge, squared hinge, absolute and Huber losses",
+                 "$y$ is 1 with probability $q$, else 0", "the loss is given the soft target itself"),
     fails_when="the loss is written as $\\lambda\\,\\ell(y_1) + (1-\\lambda)\\,\\ell(y_2)$, linear for every loss",
     predict=label_gap, exact=routes.exact_gap, scale=lambda value, loss, z, q: 1.0,
     cases=cases(loss=tuple(BENT), z=(0.3, 1.4), q=0.35),

@@ -35,6 +35,7 @@ from mixtheory.mixup import blend
 from mixtheory.pairing import SHARINGS, check_sharing
 from mixtheory.theory import _gradients_routes as routes
 from mixtheory.theory import mixing_moments as mm
+from mixtheory.theory._gradients_symbols import Variance, of_lambda
 
 __all__ = ["PAIRINGS", "SchemeWeights", "gradient_covariance", "gradient_mean", "noise_factor", "scheme_weights"]
 
@@ -315,15 +316,16 @@ def derive_per_example() -> Derivation:
     """One pair: three uncorrelated terms."""
     (pair, laws) = _examples(2)
     (x, r), (z, t) = pair
-    lam, g, u = beta(LAM, ALPHA), blend(LAM, x, z) * blend(LAM, r, t), LAM * (1 - LAM)
-    d = Derivation(r"\operatorname{Var}(v^\top\tilde g)", Mean(g**2, *laws, lam) - Mean(g, *laws, lam) ** 2, _symbols())
-    d = d.equals(Mean((LAM**2 * x * r + (1 - LAM) ** 2 * z * t) ** 2, *laws, lam) + Mean(u**2 * (x * t + z * r) ** 2,
-                 *laws, lam) - Mean(LAM**2 + (1 - LAM) ** 2, lam) ** 2 * M**2,
-                 "expand: given either example, $x_1 r_2 + x_2 r_1$ has mean 0, so it is uncorrelated with the rest")
-    S, C_h = LAM**2 + (1 - LAM) ** 2, 2 * OMEGA2 * SIGMA + 2 * M**2
-    d = d.equals(Mean(LAM**4 + (1 - LAM) ** 4, lam) * (FOURTH - M**2) + Mean(u**2, lam) * C_h
-                 + (Mean(S**2, lam) - Mean(S, lam) ** 2) * M**2,
-                 "two independent examples, $C_g = M_4 - m^2$, $C_h = 2\\omega^2\\Sigma + 2m^2$")
+    lam, (S, u, law) = beta(LAM, ALPHA), of_lambda()
+    d = Derivation(r"\operatorname{Var}(v^\top\tilde g)", Variance(blend(LAM, x, z) * blend(LAM, r, t), *laws, lam),
+                   _symbols())
+    d = d.equals(Variance(LAM**2 * x * r + (1 - LAM) ** 2 * z * t, *laws, lam)
+                 + Mean(u**2, law) * Mean((x * t + z * r) ** 2, *laws),
+                 "expand: given either example, $h = x_1 r_2 + x_2 r_1$ has mean 0: uncorrelated with the rest")
+    C_h = 2 * OMEGA2 * SIGMA + 2 * M**2
+    d = d.equals(Mean(S**2 - 2 * u**2, law) * (FOURTH - M**2) + Mean(u**2, law) * C_h + Variance(S, law) * M**2,
+                 "two independent examples; $\\lambda^4 + (1-\\lambda)^4 = S^2 - 2u^2$, $C_g = M_4 - m^2$ and "
+                 "$C_h = 2\\omega^2\\Sigma + 2m^2$ along a direction $v$")
     return d.equals(gradient_covariance(**_symbols()), "moments of $\\lambda$", claim="mixing_moments.fourth")
 
 
@@ -401,7 +403,7 @@ def _batch_claim(name: str, title: str, statement: str, scheme: tuple[str, ...],
     folded = {"folded": True} if "folded" in scheme else {}
     return Claim(
         id=f"gradients.{name}", title=title, statement=statement,
-        assumptions=(*GIVEN, "the members of a batch are independent"), fails_when=fails_when,
+        assumptions=("as in gradients.covariance", "the members of a batch are independent"), fails_when=fails_when,
         predict=gradient_covariance, derive=lambda: _derive(scheme[0], scheme[1], bool(folded)),
         exact=routes.exact_covariance, simulate=routes.simulate_covariance,
         cases=cases(alpha=alphas, **REGRESSION, n=sizes, pairing=scheme[0], sharing=scheme[1], **folded),
@@ -454,20 +456,21 @@ _batch_claim("batch_flip_element", "A flipped batch with a lambda each",
              ("flip", "element"), (2, 4), {"every pair once, as with roll": ONCE,
                                            "one lambda a pair": _instead(sharing="pair")})
 _batch_claim("batch_folded", "A rolled batch with folded lambdas",
-             r"\operatorname{Cov}\tilde g = \tfrac1n\bigl[V_S\,mm^\top + (q_4 + 2ab)C_g + \mathbb{E}[u^2]C_h\bigr],"
-             r"\quad ab = \tfrac1{16}\Bigl[\bigl(1 + \tfrac1{2\alpha+1}\bigr)^2 - 4e_r^2\Bigr]",
+             r"\begin{gathered}\operatorname{Cov}\tilde g = \tfrac1n\bigl[V_S\,mm^\top + (q_4 + 2ab)C_g + "
+             r"\mathbb{E}[u^2]C_h\bigr],\\ ab = \tfrac1{16}\Bigl[\bigl(1 + \tfrac1{2\alpha+1}\bigr)^2 - 4e_r^2\Bigr]"
+             r"\end{gathered}",
              ("roll", "element", "folded"), (3,), {"as if not folded": UNFOLDED,
                                                    "not folded": _instead(folded=False)})
 _batch_claim("batch_permutation", "A permuted batch with one lambda",
-             r"\operatorname{Cov}\tilde g = V_S\bigl(1-\tfrac1n\bigr)^2 mm^\top + "
-             r"\tfrac1n\bigl[\mathbb{E}[S^2]C_g + \mathbb{E}[u^2]C_h\bigr] + "
-             r"\tfrac4{n^2}\bigl[(\mathbb{E}u - \mathbb{E}u^2)C_g + \mathbb{E}[u^2]mm^\top\bigr]",
+             r"\begin{gathered}\operatorname{Cov}\tilde g = V_S\bigl(1-\tfrac1n\bigr)^2 mm^\top + "
+             r"\tfrac1n\bigl[\mathbb{E}[S^2]C_g + \mathbb{E}[u^2]C_h\bigr]\\ {} + "
+             r"\tfrac4{n^2}\bigl[(\mathbb{E}u - \mathbb{E}u^2)C_g + \mathbb{E}[u^2]mm^\top\bigr]\end{gathered}",
              ("permutation", "batch"), (2, 3), {"self-pairs left out": NO_SELF, "no floor": NO_FLOOR,
                                                 "fresh partners": _instead(pairing="fresh")})
 _batch_claim("batch_permutation_element", "A permuted batch with a lambda each",
-             r"\operatorname{Cov}\tilde g = \tfrac1{n^2}\Bigl[\bigl((n-1)V_S + (1-s)^2\bigr)mm^\top + "
-             r"\Bigl(1 + (n-1)\Bigl(q_4 + \frac{s^2}{2}\Bigr)\Bigr)C_g + "
-             r"\bigl((n-1)\mathbb{E}[u^2] + (\mathbb{E}u)^2\bigr)C_h\Bigr]",
+             r"\begin{gathered}n^2\operatorname{Cov}\tilde g = \bigl((n-1)V_S + (1-s)^2\bigr)mm^\top + "
+             r"\Bigl(1 + (n-1)\Bigl(q_4 + \frac{s^2}{2}\Bigr)\Bigr)C_g\\ {} + "
+             r"\bigl((n-1)\mathbb{E}[u^2] + (\mathbb{E}u)^2\bigr)C_h\end{gathered}",
              ("permutation", "element"), (2, 3), {"self-pairs left out": _with(
                  lambda alpha, n, w: (mm.fourth(alpha) + mm.shrinkage(alpha) ** 2 / 2, mm.product_square(alpha),
                                       mm.shrinkage_variance(alpha) / n)),

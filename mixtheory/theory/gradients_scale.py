@@ -20,6 +20,7 @@ from mixtheory.theory import _gradients_scale_routes as routes
 from mixtheory.theory import gradients_noise as noise
 from mixtheory.theory import mixing_moments as mm
 from mixtheory.theory import mixing_moments_bounds as bounds
+from mixtheory.theory._gradients_symbols import Variance, of_lambda
 
 __all__ = ["elliptical_fourth", "floor", "gaussian_covariance", "gaussian_noise_scale", "independent_fourth",
            "noise_scale", "noise_scale_ceiling", "noise_scale_floor", "noise_scale_tails", "tail_ratio", "threshold"]
@@ -287,12 +288,11 @@ def derive_gaussian_covariance() -> Derivation:
     x1, r1, x2, r2 = sp.symbols("x_1 r_1 x_2 r_2", real=True)
     moments = [[SIGMA, M], [M, OMEGA2]]
     laws = gaussian((x1, r1), moments), gaussian((x2, r2), moments), beta(LAM, ALPHA)
-    g = blend(LAM, x1, x2) * blend(LAM, r1, r2)
-    d = Derivation(r"\operatorname{Var}(v^\top\tilde g)", Mean(g**2, *laws) - Mean(g, *laws) ** 2,
+    S, _, law = of_lambda()
+    d = Derivation(r"\operatorname{Var}(v^\top\tilde g)", Variance(blend(LAM, x1, x2) * blend(LAM, r1, r2), *laws),
                    {"alpha": ALPHA, "Sigma": SIGMA, "delta": M / SIGMA, "noise_variance": OMEGA2 - M**2 / SIGMA})
-    S = LAM**2 + (1 - LAM) ** 2
-    d = d.equals(Mean(S**2, laws[2]) * (OMEGA2 * SIGMA + 2 * M**2) - Mean(S, laws[2]) ** 2 * M**2,
-                 "given $\\lambda$ $(v^\\top\\tilde x, \\tilde r)$ is Gaussian with $S$ times the moments; Wick")
+    d = d.equals(Mean(S**2, law) * (OMEGA2 * SIGMA + 2 * M**2) - Mean(S, law) ** 2 * M**2,
+                 "given $\\lambda$, $(v^\\top\\tilde x, \\tilde r)$ is Gaussian with $S$ times the moments; Wick")
     return d.equals(gaussian_covariance(**d.parameters), "moments of $\\lambda$", claim=SHRINK)
 
 
@@ -307,15 +307,12 @@ def derive_floor() -> Derivation:
 
 
 def derive_gaussian_noise_scale() -> Derivation:
-    """Trace over squared mean: with tr Sigma = t and |m|^2 = p, omega^2 t / p = A."""
-    p = sp.Symbol("p", positive=True)
-    S2, s = mm.shrinkage_square(ALPHA), mm.shrinkage(ALPHA)
-    law = beta(LAM, ALPHA)
-    S = LAM**2 + (1 - LAM) ** 2
+    """Trace over squared mean: with |m|^2 = p and omega^2 tr Sigma = A p."""
+    p, (S, _, law) = sp.Symbol("p", positive=True), of_lambda()
     d = Derivation(r"\frac{\operatorname{tr}\operatorname{Cov}\tilde g}{|\mathbb{E}\tilde g|^2}",
                    (Mean(S**2, law) * (A * p + 2 * p) - Mean(S, law) ** 2 * p) / (Mean(S, law) ** 2 * p),
                    {"alpha": ALPHA, "A": A})
-    d = d.equals((S2 * (A + 2) - s**2) / s**2,
+    d = d.equals(Mean(S**2, law) / Mean(S, law) ** 2 * (A + 2) - 1,
                  "$\\omega^2\\operatorname{tr}\\Sigma = A\\,p$ with $p = |m|^2$, which cancels",
                  claim="gradients.gaussian_covariance")
     return d.equals(gaussian_noise_scale(ALPHA, A), r"$\rho = \mathbb{E}[S^2]/s^2$", claim=SHRINK)
@@ -340,16 +337,16 @@ def derive_upper() -> Derivation:
 
 def derive_tails() -> Derivation:
     """The trace of the general formula, in units of p = |m|^2; M_4 = G + K."""
-    law, S, u = beta(LAM, ALPHA), LAM**2 + (1 - LAM) ** 2, LAM * (1 - LAM)
+    S, u, law = of_lambda()
     C_g, C_h = A + 1 + TAIL, 2 * A + 2
-    covariance = (Mean(LAM**4 + (1 - LAM) ** 4, law) * C_g + Mean(u**2, law) * C_h + Mean(S**2, law)
-                  - Mean(S, law) ** 2)
+    covariance = Mean(S**2 - 2 * u**2, law) * C_g + Mean(u**2, law) * C_h + Variance(S, law)
     d = Derivation(r"\tilde N - N", covariance / Mean(S, law) ** 2 - C_g, {"alpha": ALPHA, "A": A, "K": TAIL})
-    q4, u2, V = mm.fourth(ALPHA), mm.product_square(ALPHA), mm.shrinkage_variance(ALPHA)
-    d = d.equals((q4 * C_g + u2 * C_h + V) / mm.shrinkage(ALPHA) ** 2 - C_g,
+    rho, tail = Mean(S**2, law) / Mean(S, law) ** 2, Mean(S**2 - 2 * u**2, law) / Mean(S, law) ** 2
+    d = d.equals((rho - 1) * (A + 2) + (tail - 1) * TAIL,
                  "traces over $|m|^2$: $C_g \\to A + 1 + K$, $C_h \\to 2A + 2$, $mm^\\top \\to 1$",
                  claim="gradients.covariance")
-    return d.equals(noise_scale_tails(ALPHA, A, TAIL), "$q_4 + 2\\,\\mathbb{E}u^2 = \\mathbb{E}S^2$", claim=SHRINK)
+    return d.equals(noise_scale_tails(ALPHA, A, TAIL), r"$\rho = \mathbb{E}[S^2]/s^2$, $q_4 = \mathbb{E}[S^2 - 2u^2]$",
+                    claim=SHRINK)
 
 
 def derive_tail_ratio() -> Derivation:
@@ -407,8 +404,8 @@ GAUSSIAN = Claim(
 
 THRESHOLD = Claim(
     id="gradients.threshold", title="Below these alphas mixing adds gradient noise", kind="numerical",
-    statement=r"\mathbb{E}S^2 + \tfrac{s^2}{2} > 1 \iff \alpha < 0.32499\ (\text{roll});\quad \alpha < 0.34981\ "
-              r"(\text{flip});\quad q_4 < s^2 \iff \alpha > \tfrac{\sqrt{17}-3}{4} = 0.28078",
+    statement=r"\begin{gathered}\varphi > 1 \iff \alpha < 0.32499\ (\text{roll}),\ \alpha < 0.34981\ (\text{flip});\\ "
+              r"q_4 < s^2 \iff \alpha > \tfrac{\sqrt{17}-3}{4} = 0.28078\end{gathered}",
     assumptions=("a lambda for each element, partners from the batch, not folded", "at $w_*$, homoscedastic noise"),
     fails_when="lambda is folded or shared, or partners are fresh: then mixing never adds noise at $w_*$",
     predict=threshold, exact=routes.exact_threshold, cases=cases(which=("roll", "flip", "tails")),
