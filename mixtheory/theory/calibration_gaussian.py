@@ -352,7 +352,7 @@ Claim(
                                    1 / (1 + sp.exp(-sp.Rational(4, 3) * m * x))),
            "tighter by a hundredth": predicts(lambda x, m: bayes_confidence(x, m) * sp.Rational(99, 100)
                                               if is_symbolic(x, m) else 0.99 * bayes_confidence(x, m))},
-    references=(PAPER,), experiment="calibration")
+    references=(PAPER,))
 
 Claim(
     id="calibration.small_separation", title="Classes that overlap almost entirely hide the mixing",
