@@ -105,10 +105,9 @@ def derive_largest_penalty() -> Derivation:
     d = d.appeal(sp.Symbol(r"\sup \mathbb{E}\bigl(\textstyle\sum_j J_j\, G(\lambda, k_j)\bigr)^2"), "a sum of tents",
                  claim="geometry.tents")
     d = d.appeal(TV**2 * Mean(((1 - r) / 4)**2, law),
-                 r"$(\mathbb{E}D^2)^{1/2} \le \sum\lvert J_j\rvert\,(\mathbb{E}G(\cdot, k_j)^2)^{1/2}$ "
-                 r"(Minkowski), largest for "
-                 r"a kink at $\frac12$ (exercise), where $G(\lambda, \frac12) = \frac12\min(\lambda, 1-\lambda) = "
-                 r"\frac{1-r}{4}$")
+                 r"$(\mathbb{E}D^2)^{1/2} \le \sum\lvert J_j\rvert\,(\mathbb{E}G(\cdot, k_j)^2)^{1/2}$ (Minkowski), "
+                 r"largest for a kink at $\frac12$ (exercise), where $G(\lambda, \frac12) = \frac12\min(\lambda, "
+                 r"1-\lambda) = \frac{1-r}{4}$")
     d = d.equals(TV**2 * (1 - 2 * mm.mean_gap(mm.ALPHA) + (2 * mm.shrinkage(mm.ALPHA) - 1)) / 16,
                  r"$\mathbb{E}r = e_r$, $\mathbb{E}r^2 = 2s - 1$", claim="mixing_moments.mean_gap")
     return d.equals(largest_penalty(mm.ALPHA, TV), "collect", claim="mixing_moments.shrinkage")
@@ -116,7 +115,7 @@ def derive_largest_penalty() -> Derivation:
 
 def derive_affine() -> Derivation:
     """Linear regression of the profile on lambda."""
-    phi, D = sp.Symbol(r"\varphi", real=True), sp.Symbol(r"\varphi - \text{chord}", real=True)
+    phi, D = sp.Symbol(r"\varphi", real=True), sp.Symbol(r"(\varphi - \text{chord})", real=True)
     m, q, c = sp.symbols("m q c", real=True)
     table = {(1, 0): m, (2, 0): q, (1, 1): c, (0, 1): mm.HALF, (0, 2): mm.variance(mm.ALPHA) + mm.HALF**2, (0, 0): 1}
     law = MomentLaw((phi, mm.LAM), table.__getitem__)
@@ -124,9 +123,8 @@ def derive_affine() -> Derivation:
     d = Derivation(r"\inf \mathbb{E} D^2", Mean(D**2, law),
                    {"alpha": mm.ALPHA, "profile": ProfileMoments(m, q, c)})
     d = d.appeal(Mean((phi - (m - slope / 2) - slope * mm.LAM)**2, law),
-                 r"the chord is a line, and no line is nearer than that of the regression on $\lambda$; $m, q, "
-                 r"c$ stand for "
-                 r"$\mathbb{E}\varphi$, $\mathbb{E}\varphi^2$, $\mathbb{E}\lambda\varphi$")
+                 r"the chord is a line, and no line is nearer than that of the regression on $\lambda$; $m, q, c$ "
+                 r"stand for $\mathbb{E}\varphi$, $\mathbb{E}\varphi^2$, $\mathbb{E}\lambda\varphi$")
     return d.equals(affine_distance(mm.ALPHA, ProfileMoments(m, q, c)), "expand",
                     claim="mixing_moments.variance")
 

@@ -127,9 +127,8 @@ def derive_floor() -> Derivation:
                    third * sp.Integral(spread(left), (t, -1, 0)) + third * sp.Integral(spread(right), (t, 0, 1)),
                    {"x": points, "y": y})
     d = d.equals(2 * third * sp.Integral(sp.Rational(2, 9) * c**2 * (1 - t)**2, (t, 0, 1)),
-                 r"$x = (-1, 0, 1)$: two labels with weights $\frac23, \frac13$; at distance $t$ they differ by "
-                 r"the bend times $1 "
-                 r"- t$; mirrored")
+                 r"$x = (-1, 0, 1)$: two labels with weights $\frac23, \frac13$; at distance $t$ they differ by the "
+                 r"bend times $1 - t$; mirrored")
     return d.equals(conflict_floor(points, y), "integrate")
 
 
@@ -138,9 +137,8 @@ def derive_crossing() -> Derivation:
     d = Derivation(r"P_{d = 2}(\text{segments meet})", (1 - 8 * below) / 3, {"d": sp.Integer(2)})
     orthant = sp.UnevaluatedExpr(sp.Rational(1, 8) - 3 * sp.asin(sp.Rational(1, 3)) / (4 * sp.pi))
     d = d.appeal((1 - 8 * orthant) / 3,
-                 "four points have one affine dependence, in a direction uniform among vectors that sum to 0; "
-                 "the segments "
-                 "meet iff its signs are two and two, and 1 with 2. Else one of eight ways of one against "
+                 "four points have one affine dependence, in a direction uniform among vectors that sum to 0; the "
+                 "segments meet iff its signs are two and two, and 1 with 2. Else one of eight ways of one against "
                  "three, each of "
                  r"probability $Q$: three Gaussians with correlations $-\frac13$ are of one sign (Sheppard)")
     return d.equals(crossing_probability(sp.Integer(2)), "collect")

@@ -89,9 +89,8 @@ def derive_given() -> Derivation:
     d = Derivation(r"\mathbb{E}[D^2 \mid \lambda]", a**2 * Mean((M - lam * X1 - (1 - lam) * X2)**2, law),
                    {"lam": lam, "a": a})
     d = d.equals(a**2 * (S + 2 * lam * (1 - lam) * c0 - 2 * lam * c1 - 2 * (1 - lam) * c2),
-                 r"$M = \lambda X_1 + (1-\lambda)X_2$ has variance $S$, the ends have 1; a positive part has "
-                 r"half the mean "
-                 r"square; $c$ are means of products")
+                 r"$M = \lambda X_1 + (1-\lambda)X_2$ has variance $S$, the ends have 1; a positive part has half the "
+                 r"mean square; $c$ are means of products")
     d = d.appeal(a**2 * (S + lam * (1 - lam) / sp.pi - lam * ((1 - lam) + (sp.pi - theta) * lam) / sp.pi
                          - (1 - lam) * (lam + (sp.pi / 2 + theta) * (1 - lam)) / sp.pi),
                  r"the arc-cosine kernel $\sqrt{S}\,\kappa$ at the correlations 0, $\lambda/\sqrt{S} = \cos\theta$ and "

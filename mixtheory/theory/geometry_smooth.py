@@ -235,7 +235,7 @@ def _derive_curved(formula: Callable[..., Any], name: str, reason: str) -> Calla
         area = (1 - lam) * sp.Integral(k, (k, 0, lam)) + lam * sp.Integral(1 - k, (k, lam, 1))
         d = Derivation(r"\sup \mathbb{E} D^2" if name == "M" else r"\inf \mathbb{E} D^2", Mean(D**2, law),
                        {"alpha": mm.ALPHA, name: bound})
-        d = d.appeal(Mean(sp.Symbol(r"\int_0^1 G\,\varphi''\,dk")**2, law), "tents under the curvature",
+        d = d.appeal(Mean(sp.Symbol(r"{\textstyle\int_0^1} G\,\varphi''\,dk")**2, law), "tents under the curvature",
                      claim="geometry.curvature")
         d = d.appeal(Mean((bound * area)**2, law), reason)
         d = d.equals(Mean((bound * lam * (1 - lam) / 2)**2, law), r"the area under a tent is $u/2$")
@@ -284,8 +284,7 @@ Claim(
 Claim(
     id="geometry.smooth_asymmetric", title="Short segments, asymmetric weights", kind="asymptotic", along=("h", 2),
     statement=r"\mathbb{E} D^2 = \frac{h^4}{4}\left(c_2^2\,\mathbb{E}[u^2] + "
-              r"\frac{h}{3}c_2c_3\,\mathbb{E}[u^2(2\lambda - 1)]\right)"
-              r"\bigl(1 + O(h^2)\bigr),\quad \Delta = hv",
+              r"\frac{h}{3}c_2c_3\,\mathbb{E}[u^2(2\lambda - 1)]\right)\bigl(1 + O(h^2)\bigr),\quad \Delta = hv",
     assumptions=(r"$\lambda \sim \mathrm{Beta}(a, b)$", r"$c_2, c_3$: second and third derivative of $f$ along "
                                                         r"$v$ at the midpoint"),
     predict=smooth_penalty_asymmetric, derive=derive_smooth_asymmetric, exact=routes.exact_smooth_asymmetric,

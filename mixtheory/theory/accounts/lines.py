@@ -8,11 +8,9 @@ Account(
     id="segment_coverage", chapter="geometry",
     says="The model learns from every point of the line between two examples.",
     supported_by=("geometry.affine", "geometry.curvature"),
-    corrected=r"For $0 < \alpha < \infty$: only a function that is affine on the whole segment pays nothing. "
-              r"Not evenly, "
-              r"though: a small $\alpha$ looks at the ends, and $\alpha = \infty$ at the midpoint alone. What "
-              r"is learned "
-              r"there is a label that was made up, not observed.")
+    corrected=r"For $0 < \alpha < \infty$: only a function that is affine on the whole segment pays nothing. Not "
+              r"evenly, though: a small $\alpha$ looks at the ends, and $\alpha = \infty$ at the midpoint alone. What "
+              r"is learned there is a label that was made up, not observed.")
 Account(
     id="smoother_functions", chapter="geometry",
     says="Mixup leads to smoother functions.",
@@ -25,10 +23,9 @@ Account(
     says="Functions that oscillate between training points are penalised.",
     supported_by=("geometry.affine", "geometry.curvature", "geometry.largest_penalty"),
     refuted_by=(("geometry.loss", "cross term dropped"),),
-    corrected=r"On the segments between data points, by at most $\frac{s - e_r}{8}$ times the squared variation of the "
-              r"slope; all of it is charged to functions that interpolate. For others a cross term comes with "
-              r"it, and a "
-              r"deviation towards the labels is rewarded.")
+    corrected=r"On the segments between data points, by at most $\frac{s - e_r}{8}$ times the squared variation of "
+              r"the slope; all of it is charged to functions that interpolate. For others a cross term comes with it, "
+              r"and a deviation towards the labels is rewarded.")
 Account(
     id="chord_penalty", chapter="geometry",
     says="Every departure of the function from the straight line between two examples adds to the loss.",
@@ -42,20 +39,16 @@ Account(
     supported_by=("geometry.tents", "geometry.relu_unit", "geometry.penalty"),
     refuted_by=(("geometry.loss", "cross term dropped"), ("geometry.penalty", "every kink by itself")),
     corrected=r"Kinks make the deviation from the chord of the network's own outputs: $D = -\sum_j J_j G(\cdot, "
-              r"k_j)$. That is "
-              r"the line of the mixed labels only for a network that interpolates; and kinks are not charged "
-              r"one by one, "
-              r"their products count too.")
+              r"k_j)$. That is the line of the mixed labels only for a network that interpolates; and kinks are not "
+              r"charged one by one, their products count too.")
 Account(
     id="simplest_assumption", chapter="geometry",
     says="A straight line between examples is the simplest assumption about the space between them.",
     supported_by=("geometry.affine",),
     refuted_by=(("geometry.crossing", "chords never conflict"), ("geometry.conflict", "zero at the best function")),
-    corrected=r"It is a consistent assumption for generic data in three or more dimensions, where segments do "
-              r"not meet. On a "
-              r"line or in a plane they do, with different labels: the assumptions contradict one another, and "
-              r"the best "
-              r"function is a compromise with a bias.")
+    corrected=r"It is a consistent assumption for generic data in three or more dimensions, where segments do not "
+              r"meet. On a line or in a plane they do, with different labels: the assumptions contradict one another, "
+              r"and the best function is a compromise with a bias.")
 Account(
     id="occam", chapter="geometry",
     says="Mixup is Occam's razor as a loss: of two functions the more complex one pays more.",
