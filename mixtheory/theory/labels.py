@@ -312,7 +312,7 @@ def derive_entropy_distinct() -> Derivation:
 def derive_loss_floor() -> Derivation:
     q = sp.Symbol("q", positive=True)
     best = routes.Minimum(-LAM * sp.log(q) - (1 - LAM) * sp.log(1 - q), q)
-    e = Derivation(r"\mathbb{E}\,\inf_q\left[-\tilde y\cdot\ln q\right]", DIFFERENT * routes.LogMean(best, LAM, ALPHA),
+    e = Derivation(r"L_{\min}", DIFFERENT * routes.LogMean(best, LAM, ALPHA),
                    {"alpha": ALPHA, "priors": PRIORS})
     e = e.equals(DIFFERENT * routes.LogMean(BOTH, LAM, ALPHA),
                  r"convex in $q$, and the slope is 0 at $q = \lambda$: the best answer to a label is the label")

@@ -197,13 +197,15 @@ def derive_smoothing_by_entropy() -> Derivation:
 
 def derive_entropy_gap() -> Derivation:
     law, mine, other = _mean_label()
-    theta, H = law.symbols[0], (1 - 1 / K) * routes.LogMean(labels.BOTH, LAM, ALPHA)
+    theta = law.symbols[0]
+    H = (1 - 1 / K) * routes.Named(r"\mathbb{E}\left[h(\lambda)\right]", routes.LogMean(labels.BOTH, LAM, ALPHA))
     p, q = routes.Named(r"\bar y_1", mine), routes.Named(r"\bar y_2", other)
     smooth = routes.Named(r"H_{\mathrm{LS}}(\epsilon)", smoothing_entropy(smoothing_by_mean(ALPHA), K))
     crossed = -sp.log(p) / K - (1 - 1 / K) * (Mean(theta, law) * sp.log(p) + Mean(1 - theta, law) * sp.log(q))
-    e = Derivation(r"\mathbb{E}\,\mathrm{KL}(\tilde y\,\|\,\bar y)", crossed - H, {"alpha": ALPHA, "K": K})
+    e = Derivation(r"\mathbb{E}\,\mathrm{KL}", crossed - H, {"alpha": ALPHA, "K": K})
     e = e.equals(-p * sp.log(p) - (K - 1) * q * sp.log(q) - H,
-                 r"with $\bar y_1 = \mathbb{E}[\theta + (1-\theta)/K]$ for the own class, $\bar y_2 = "
+                 r"with $h(\lambda) = -\lambda\ln\lambda - (1-\lambda)\ln(1-\lambda)$, $\bar y_1 = "
+                 r"\mathbb{E}[\theta + (1-\theta)/K]$ for the own class, $\bar y_2 = "
                  r"\mathbb{E}(1-\theta)/K$ for each other: the mean of $-\tilde y\cdot\ln\bar y$ is the entropy of "
                  r"$\bar y$")
     e = e.equals(smooth - H, "the mean label is a smoothed label", claim="labels.smoothing_by_mean")
