@@ -56,7 +56,7 @@ class Size:
     draws: int
 
 
-SIZES = {"quick": Size(32, 64, 3000, 0.01, 40_000), "full": Size(48, 256, 10_000, 0.005, 400_000)}
+SIZES = {"quick": Size(32, 64, 3000, 0.01, 40_000), "full": Size(48, 256, 6000, 0.005, 400_000)}
 
 
 class Stack(NamedTuple):
