@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mixtheory import page
+from mixtheory.evidence import claims, ledger
 from mixtheory.theory.covariance_batch import batch_factor
 from mixtheory.theory.mixing_moments import shrinkage
 
@@ -84,3 +85,10 @@ def test_running_variances_tell_the_pairings_apart_at_small_batches():
         assert m.interval[1] < batch_factor(m.arm["alpha"], m.arm["n"], "permutation", "batch")
     inside = {"hidden_factor", "linear_factor", "running_factor", "kept_factor", "between_factor"}
     assert {m.verdict for m in record.measurements if m.name in inside} == {"agrees"}
+
+
+def test_every_claim_that_names_an_experiment_is_measured_by_it():
+    measured = {(r.experiment, m.claim) for r in ledger.records() if not r.stale for m in r.measurements}
+    named = {(c.experiment, c.id) for c in claims().values() if c.experiment}
+    assert named
+    assert named <= measured, named - measured
