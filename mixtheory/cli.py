@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="named like its theory file")
     train.add_argument("--all", action="store_true", help="a campaign: every experiment (or those named) on every "
                        "data set, but for records that are up to date")
-    train.add_argument("--dataset", metavar="D", help="without --all: the data set (digits)")
+    train.add_argument("--dataset", metavar="D", help="without --all: the data set (the experiment's first)")
     train.add_argument("--datasets", type=_names, metavar="A,B", help="with --all: only these data sets")
     train.add_argument("--scale", choices=("quick", "full"), default="quick")
     train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -232,7 +232,7 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from mixtheory.training import campaign, jobs, replicas
+    from mixtheory.training import campaign, experiments, jobs, replicas
 
     folder = options.out or (paths.RECORDS if options.scale == "full" else paths.BUILD / "runs")
     if folder is None:
@@ -244,7 +244,8 @@ def _train(options: argparse.Namespace) -> int:
     if not options.scheduler:
         replicas.device_of(options.device)
     say: Callable[[str], None] = (lambda line: None) if options.quiet else functools.partial(print, flush=True)
-    chosen = options.datasets if options.all else [options.dataset or "digits"]
+    chosen = options.datasets if options.all else [options.dataset or
+                                                   experiments.datasets_of(options.experiments[0])[0]]
     planned = jobs.plan(options.experiments, datasets=chosen, scale=options.scale, device=options.device, out=folder,
                         fresh=options.fresh, again=not options.all, scheduler=options.scheduler, say=say)
     line = _Progress("training", None, options.quiet)

@@ -26,7 +26,7 @@ from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
            "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
-           "sign_verdict", "table", "theorem", "trial", "trial_summary"]
+           "sign_verdict", "table", "theorem", "trial", "trial_summary", "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
@@ -138,8 +138,15 @@ def _evidence_table(c: Claim, row: ledgers.Row, found: Evidence) -> str:
 
 # ---- runs --------------------------------------------------------------------------------------------------------
 
-def quick_run(experiment: str, dataset: str = "digits") -> Record:
-    """The quick CPU run of an experiment: the stored one while its code has not changed, else made now."""
+def quick_run(experiment: str, dataset: str | None = None) -> Record:
+    """The quick CPU run of an experiment: the stored one while its code has not changed, else made now.
+
+    Args:
+        experiment: its name.
+        dataset: one of its data sets; default: its first.
+    """
+    from mixtheory.training import experiments
+    dataset = dataset or experiments.datasets_of(experiment)[0]
     path = paths.BUILD / "runs" / f"{experiment}.{dataset}.quick.cpu.json"
     try:
         record = Record.load(path)
@@ -147,7 +154,6 @@ def quick_run(experiment: str, dataset: str = "digits") -> Record:
             return record
     except RecordError:
         pass
-    from mixtheory.training import experiments
     record = experiments.run(experiment, dataset=dataset, scale="quick", device="cpu")
     record.save(paths.BUILD / "runs")
     return record
@@ -195,7 +201,7 @@ def comparison(record: Record, names: Mapping[str, str], arms: Sequence[str], *,
         cells = [found.get((name, arm)) for arm in arms]
         if not any(cells):
             raise DomainError(f"names = {name!r}: not observed on {networks} in {record.name}")
-        rows.append((words, *("" if o is None else _with_interval(o.mean, o.interval) for o in cells)))
+        rows.append((words, *("" if o is None else with_interval(o.mean, o.interval) for o in cells)))
     return Html(table(("", *arms), rows, caption).text.replace('"mt-table"', '"mt-table mt-compare"', 1))
 
 
@@ -220,7 +226,7 @@ def foretold(records: Sequence[Record], names: Sequence[str]) -> Html:
         cells = []
         for record in records:
             seen = record.observation("foretold", what=said["name"], sign=said["sign"])
-            cells.append(f"{_with_interval(seen.mean, seen.interval)}: {sign_verdict(seen, said['sign'])}")
+            cells.append(f"{with_interval(seen.mean, seen.interval)}: {sign_verdict(seen, said['sign'])}")
         rows.append((said["words"], "+" if said["sign"] > 0 else "\N{MINUS SIGN}", *cells, _link(said["claim"])))
     return table(("said beforehand", "sign", *names, "because of"), rows,
                  "Means over networks with half the width of their 99 % intervals.")
@@ -232,7 +238,8 @@ def sign_verdict(seen: Observation, sign: int) -> str:
     return "as foretold" if low > 0 else "the opposite" if high < 0 else "undecided"
 
 
-def _with_interval(mean: float, interval: tuple[float, float] | None) -> str:
+def with_interval(mean: float, interval: tuple[float, float] | None) -> str:
+    """A mean and half the width of its interval, with as many digits as the width allows."""
     half = (interval[1] - interval[0]) / 2 if interval else 0.0
     size = half or abs(mean)
     digits = max(0, min(5, 1 - math.floor(math.log10(size)))) if size else 0
