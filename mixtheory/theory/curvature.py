@@ -22,7 +22,7 @@ from mixtheory.domain import (
     check_positive,
     is_symbolic,
 )
-from mixtheory.evidence import Claim, Derivation, Mean, beta, cases, centred, predicts, scalar, simulates
+from mixtheory.evidence import Claim, Derivation, Mean, beta, cases, predicts, scalar, simulates
 from mixtheory.mixup import blend
 from mixtheory.theory import _curvature_routes as routes
 from mixtheory.theory import mixing_moments as mm
@@ -220,31 +220,24 @@ def step_gain_floor(alpha: Any) -> Any:
 
 # ---- derivations ---------------------------------------------------------------------------------------------------
 
-def _two_features() -> tuple[Any, ...]:
-    """Blended features (x~_1, x~_2), their laws, Sigma and mu as SymPy matrices."""
-    mu = sp.Matrix(sp.symbols("mu_1 mu_2", real=True))
-    entries = sp.symbols("Sigma_11 Sigma_12 Sigma_22", positive=True)
-    Sigma = sp.Matrix([[entries[0], entries[1]], [entries[1], entries[2]]])
-    first, second = sp.symbols("c_i1 c_i2", real=True), sp.symbols("c_j1 c_j2", real=True)
-    x = [blend(LAM, mu[k] + first[k], mu[k] + second[k]) for k in range(2)]
-    return x, (centred(first, Sigma), centred(second, Sigma), beta(LAM, ALPHA)), Sigma, mu
-
-
 def derive_hessian() -> Derivation:
-    """Differentiate the square twice; second moments of mixed data."""
-    x, laws, Sigma, mu = _two_features()
-    b, w1, w2, y = sp.symbols("b w_1 w_2 y", real=True)
-    theta, z = (b, w1, w2), (sp.S.One, *x)
-    loss = (b + w1 * x[0] + w2 * x[1] - y) ** 2 / 2
-    d = Derivation(r"\nabla^2\tilde L", sp.Matrix(3, 3, lambda j, k: Mean(sp.diff(loss, theta[j], theta[k]), *laws)),
-                   {"alpha": ALPHA, "Sigma": Sigma, "mu": mu, "intercept": True})
-    d = d.equals(sp.Matrix(3, 3, lambda j, k: Mean(z[j] * z[k], *laws)),
+    """Differentiate the square twice; second moments of mixed data. One feature and the intercept."""
+    b, w, y, mu = sp.symbols("b w y mu", real=True)
+    first, second, variance = *sp.symbols("x_i x_j", real=True), sp.Symbol("Sigma", positive=True)
+    x, theta = blend(LAM, first, second), (b, w)
+    laws = (*(scalar(one, mu, variance + mu**2) for one in (first, second)), beta(LAM, ALPHA))
+    loss, z = (b + w * x - y) ** 2 / 2, (sp.S.One, x)
+    d = Derivation(r"\nabla^2\tilde L", sp.Matrix(2, 2, lambda j, k: Mean(
+        sp.Derivative(loss, theta[j], theta[k]), *laws)),
+        {"alpha": ALPHA, "Sigma": sp.Matrix([variance]), "mu": sp.Matrix([mu]), "intercept": True})
+    d = d.equals(sp.Matrix(2, 2, lambda j, k: Mean(z[j] * z[k], *laws)),
                  "the residual is linear in $(b, w)$: the target and the parameters drop out")
     S = Mean(SHARES, laws[2])
-    mean = sp.Matrix([1, *mu])
-    d = d.equals(sp.Matrix(3, 3, lambda j, k: mean[j] * mean[k] + (S * Sigma[j - 1, k - 1] if j and k else 0)),
-                 "independent pair: the covariance gets $\\lambda^2 + (1-\\lambda)^2$, the means stay")
-    return d.equals(least_squares_hessian(ALPHA, Sigma, mu, intercept=True), "$\\mathbb{E}\\,S = s$", claim=S_SHRINK)
+    d = d.equals(sp.Matrix([[1, mu], [mu, S * variance + mu**2]]),
+                 "independent pair: the covariance gets $\\lambda^2 + (1-\\lambda)^2$, the mean stays; with more "
+                 "features so does every entry", claim="covariance.raw_second_moment")
+    return d.equals(least_squares_hessian(ALPHA, sp.Matrix([variance]), sp.Matrix([mu]), intercept=True),
+                    "$\\mathbb{E}\\,S = s$", claim=S_SHRINK)
 
 
 def derive_stable_step() -> Derivation:

@@ -164,14 +164,12 @@ def _normalised(products: Any, gamma: Any, shift: Any) -> sp.Matrix:
 def _derive_batchnorm(shared: bool) -> Derivation:
     x, laws, p = _features()
     over = laws if shared else (*laws, beta(LAM, ALPHA))
-    S = SHARES if shared else Mean(SHARES, beta(LAM, ALPHA))
     name = r"\nabla^2\tilde L" + (r"\,|\,\lambda" if shared else "")
     d = Derivation(name, _normalised(lambda j, k: Mean(x[j] * x[k], *over), p["gamma"], p["shift"]), p)
-    d = d.equals(_normalised(lambda j, k: S * p["Sigma"][j, k], p["gamma"], p["shift"]),
-                 "the variance in the batch has the factor of the covariance, "
-                 + ("$\\lambda^2 + (1-\\lambda)^2$" if shared else "$\\mathbb{E}\\,S$"))
     return d.equals(batchnorm_hessian(ALPHA, p["Sigma"], p["gamma"], p["shift"]),
-                    "it cancels" + (", batch by batch" if shared else ""))
+                    "the variances that the batch is divided by have the factor of the covariance, "
+                    + ("$S = \\lambda^2 + (1-\\lambda)^2$: it cancels, batch by batch" if shared else
+                       "$\\mathbb{E}\\,S$: it cancels"))
 
 
 def derive_batchnorm() -> Derivation:
@@ -282,7 +280,8 @@ EPSILON = Claim(
     id="curvature.epsilon", title="A large epsilon lets some shrinkage through",
     statement=r"\frac{\operatorname{Var}\tilde z}{\operatorname{Var}z} = "
               r"\frac{s\,(\sigma^2 + \varepsilon)}{s\,\sigma^2 + \varepsilon}",
-    assumptions=(PAIR, "training mode, infinite batches", "a lambda each; with one lambda a batch S stands for s"),
+    assumptions=(PAIR, "training mode, infinite batches",
+                 "a lambda each; with one lambda a batch $S$ takes the place of $s$"),
     predict=epsilon_factor, derive=derive_epsilon, exact=routes.exact_epsilon,
     cases=cases(alpha=GRID, variance=(0.02, 1.7), eps=(1e-5, 0.1, 3.0)), scale=lambda prediction, **case: 1.0,
     wrong={"no epsilon": predicts(lambda alpha, variance, eps: 1 + 0 * mm.shrinkage(alpha)),
@@ -306,9 +305,10 @@ BEHIND = Claim(
 ABSORBED = Claim(
     id="curvature.absorbed", title="A trained layer absorbs the scale of the normalisation", kind="numerical",
     statement=r"\text{slope in evaluation mode} = \begin{cases} w_\alpha & \text{a }\lambda\text{ each}\\ "
-              r"v_\alpha/\sqrt s & \text{one }\lambda\text{ a batch}\end{cases},\quad "
-              r"v_\alpha = \arg\min_v \mathbb{E}\,\ell(v\,\tilde x/\sqrt S, \tilde y)",
-    assumptions=("two unit Gaussians, infinite batches", "normalisation and a logistic layer without bias, trained "
+              r"v_\alpha/\sqrt s & \text{one }\lambda\text{ a batch}\end{cases}",
+    assumptions=(r"$w_\alpha$ minimises $\mathbb{E}\,\ell(w\,\tilde x, \tilde y)$ and $v_\alpha$ minimises "
+                 r"$\mathbb{E}\,\ell(v\,\tilde x/\sqrt S, \tilde y)$",
+                 "two unit Gaussians, infinite batches", "normalisation and a logistic layer without bias, trained "
                  "with mixup to the minimum", "running statistics of mixed batches"),
     fails_when="the layer was trained elsewhere and is only evaluated with these statistics: then its slope grows by "
                "$1/\\sqrt s$",

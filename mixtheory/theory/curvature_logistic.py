@@ -24,6 +24,7 @@ from mixtheory.domain import (
     is_symbolic,
 )
 from mixtheory.evidence import Claim, Derivation, Mean, beta, cases, predicts, scalar
+from mixtheory.mixing import symmetric
 from mixtheory.mixup import blend
 from mixtheory.theory import _curvature_logistic_routes as routes
 from mixtheory.theory import curvature as cv
@@ -31,7 +32,7 @@ from mixtheory.theory import gaussian_logistic
 from mixtheory.theory import mixing_moments as mm
 from mixtheory.theory.curvature import ALPHA, GRID, LAM, MU, SHARES, SIGMA
 
-__all__ = ["logistic_hessian", "logistic_origin", "saturated_ratio", "sharper_from", "softmax_origin"]
+__all__ = ["logistic_hessian", "logistic_origin", "logistic_risk", "saturated_ratio", "sharper_from", "softmax_origin"]
 
 POWERS = {"parallel": -0.5, "orthogonal": 0.5}
 DIRECTIONS = ("parallel", "orthogonal", "largest")
@@ -66,6 +67,40 @@ def logistic_hessian(alpha: Any, m: Any, w: Any = None) -> np.ndarray:
     t = gaussian_logistic.slope(alpha, m) if w is None else float(check_finite(w, "w"))
     undecided = weight * expit(t * x) * expit(-t * x)
     return np.array([undecided @ x**2, undecided @ S])
+
+
+def logistic_risk(alpha: Any, m: Any, w: Any) -> np.ndarray:
+    """Mixup risk of logistic regression without intercept on the two Gaussian classes of `logistic_hessian`.
+
+    Given lambda and the labels the logit is Gaussian, with variance S |w|^2.
+
+    Args:
+        alpha: in [0, inf].
+        m: half the distance of the means in standard deviations, > 0.
+        w: (..., d) weights, the first along the means; norms up to about 10.
+
+    Returns:
+        (...) mean cross-entropy in nats.
+
+    Raises:
+        DomainError: arguments outside their domains.
+
+    Example:
+        >>> logistic_risk(1.0, 1.5, np.zeros(2)).round(6)
+        np.float64(0.693147)
+    """
+    check_positive(m, "m")
+    w = np.atleast_1d(np.asarray(check_finite(w, "w"), dtype=float))
+    lam, mass = symmetric(check_alpha(alpha)).quadrature(nodes=24)
+    z, normal = gaussian_logistic.normal_rule(9.0, 0.1)
+    along, size = w[..., 0], np.linalg.norm(w, axis=-1)
+    total = np.zeros(along.shape)
+    for p, q in zip(lam, mass, strict=True):
+        spread = size[..., None] * np.sqrt(p**2 + (1 - p) ** 2) * z
+        for centre, label, share in ((m, 1.0, 0.25), (-m, 0.0, 0.25), (m * (2 * p - 1), p, 0.5)):
+            logit = along[..., None] * centre + spread
+            total = total + q * share * (np.logaddexp(0, logit) @ normal - label * along * centre)
+    return total[()]
 
 
 def logistic_origin(alpha: Any, Sigma: Any, mu: Any) -> Any:
@@ -299,9 +334,10 @@ OPTIMUM = Claim(
 
 SHARPER = Claim(
     id="curvature.sharper_from", title="From which separation on the minimum is sharper", kind="numerical",
-    statement=r"m^*:\quad \tilde H_{\tilde w} = H_w \text{ at their own minima; sharper under mixup for } m > m^*",
+    statement=r"\lambda(\tilde H) = \lambda(H)\quad\text{at } m = m^*,\ \text{each at its own minimum}",
     assumptions=(r"two Gaussian classes $N(\pm m e_1, I)$ of equal weight", PAIR,
-                 "largest: two dimensions or more"),
+                 r"$\lambda$: the eigenvalue along the means, across them, or, in two dimensions or more, the largest",
+                 "separations $m$ from 0.3 to 2.5"),
     predict=sharper_from, exact=routes.exact_sharper_from, tolerance=1e-8,
     cases=(*cases(alpha=1.0, direction=DIRECTIONS), {"alpha": 0.37, "direction": "largest"}),
     wrong={"the same for every direction": predicts(lambda alpha, direction: sharper_from(alpha, "parallel"),

@@ -175,7 +175,7 @@ def _derive_running(sharing: str) -> Derivation:
     """Unbiased variance = mean square less mean product of different elements; only neighbours share an example."""
     V = sp.Symbol("Sigma_jj", positive=True)
     first, second, lams, laws = _neighbours(sharing, V)
-    d = Derivation(r"\mathbb{E}[\text{running variance}]",
+    d = Derivation(r"\mathbb{E}V",
                    Mean(first**2, *laws, *lams) - 2 / (N - 1) * Mean(first * second, *laws, *lams),
                    {"alpha": ALPHA, "variance": V, "n": N, "pairing": "roll", "sharing": sharing})
     lam1, lam2 = (law.symbols[0] for law in (lams[0], lams[-1]))

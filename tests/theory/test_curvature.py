@@ -14,6 +14,7 @@ from mixtheory.theory import curvature as cv
 from mixtheory.theory import curvature_batchnorm as bn
 from mixtheory.theory import curvature_logistic as lg
 from mixtheory.theory import curvature_running as run
+from mixtheory.theory import gaussian_logistic
 
 POINTS = np.array([[1.0, 0.2], [-2.0, 0.5], [0.3, 3.0], [4.0, -1.0]])
 MEAN, COV = POINTS.mean(axis=0), np.cov(POINTS.T, bias=True)
@@ -209,6 +210,23 @@ def test_logistic_hessian(alpha, m, w):
     np.testing.assert_allclose(lg.logistic_hessian(alpha, m, w), naive_hessian(alpha, m, w), rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1.0, np.inf])
+def test_the_logistic_risk_has_that_hessian_and_its_minimum_there(alpha):
+    rng = np.random.default_rng(3)
+    y = rng.integers(2, size=(2, 200_000))
+    x = rng.standard_normal((2, 200_000, 2)) + 1.5 * np.stack([2 * y - 1, 0 * y], axis=2)
+    lam = 0.5 if alpha == np.inf else rng.integers(2, size=200_000) if alpha == 0 else rng.random(200_000)
+    mixed = (lam * x[0].T + (1 - lam) * x[1].T).T
+    w = np.array([1.1, -0.6])
+    losses = np.logaddexp(0, mixed @ w) - (lam * y[0] + (1 - lam) * y[1]) * (mixed @ w)
+    assert abs(losses.mean() - lg.logistic_risk(alpha, 1.5, w)) < 5 * losses.std() / np.sqrt(200_000)
+    best, h = np.array([gaussian_logistic.slope(alpha, 1.5), 0.0]), 1e-3
+    for step, curvature in zip(np.eye(2) * h, lg.logistic_hessian(alpha, 1.5), strict=True):
+        low, here, high = lg.logistic_risk(alpha, 1.5, np.array([best - step, best, best + step]))
+        assert high - low == pytest.approx(0, abs=1e-9)
+        assert (high + low - 2 * here) / h**2 == pytest.approx(curvature, rel=1e-4)
+
+
 def test_sharpness_at_the_minimum():
     expected = {1.5: (0.0210, 0.1121), 2.5: (0.00114, 0.1916)}
     for m, (plain, mixed) in expected.items():
@@ -295,6 +313,9 @@ def test_large_weights():
         (lambda: lg.logistic_hessian(1.0, 0.0), "m"),
         (lambda: lg.logistic_hessian(1.0, 1.0, np.nan), "w"),
         (lambda: lg.logistic_origin(1.0, EYE, np.ones(3)), "mu"),
+        (lambda: lg.logistic_risk(-1.0, 1.5, np.ones(2)), "alpha"),
+        (lambda: lg.logistic_risk(1.0, 0.0, np.ones(2)), "m"),
+        (lambda: lg.logistic_risk(1.0, 1.5, np.array([np.nan, 0.0])), "w"),
         (lambda: lg.softmax_origin(1.0, EYE, MEAN, 1), "K"),
         (lambda: lg.saturated_ratio(1.0, 1.0, "largest"), "direction"),
         (lambda: lg.saturated_ratio(1.0, -1.0, "parallel"), "w"),
