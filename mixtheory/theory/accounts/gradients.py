@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mixtheory.evidence.account import Account
+from mixtheory.theory import gradients_scale as scale
 
 Account(
     id="gradient_of_mean_label", chapter="gradients",
@@ -10,8 +11,8 @@ Account(
     supported_by=("gradients.affine_target", "gradients.cross_entropy"),
     refuted_by=("gradients.counterexamples", ("gradients.not_erm", "the gradient at lambda = 1/2")),
     corrected=r"Given the mixed input, at the mean label of all pairs that meet there, and for losses whose gradient "
-              r"is affine in the target, such as cross-entropy. Focal and hinge losses of soft targets differ, and "
-              r"neither the gradient at $\lambda = \frac12$ nor that of the unmixed data is meant.")
+              r"is affine in the target, such as cross-entropy. Focal and hinge losses of soft targets differ. It is "
+              r"neither the gradient at $\lambda = \frac12$ nor that of the unmixed data.")
 Account(
     id="no_wrong_direction", chapter="gradients",
     says="Mixed labels do not push the parameters systematically in a wrong direction.",
@@ -25,10 +26,10 @@ Account(
     says="Mixup adds variance to the gradient of each step.",
     supported_by=("gradients.decomposition", "gradients.threshold"),
     refuted_by=(("gradients.noise_factor", "no mixing"),),
-    corrected=r"Mixing labels adds a term, the spread of the targets at one input. Mixing inputs takes more away: at "
-              r"the minimum of a linear regression the total falls to $\mathbb{E}S^2$ with fresh partners. It rises "
-              r"where partners come from the batch, each element has a $\lambda$ of its own and $\alpha$ is below "
-              r"0.325 (roll) or 0.350 (flip).")
+    corrected=r"Mixing labels adds a term, the spread of the targets at one input. Mixing inputs takes noise away, "
+              r"and at the minimum of a linear regression with fresh partners it takes more: the total falls to "
+              r"$\mathbb{E}S^2$. It rises where partners come from the batch, each element has a $\lambda$ of its "
+              r"own and $\alpha$ is below 0.325 (roll) or 0.350 (flip).")
 Account(
     id="gradient_noise_reduced", chapter="gradients",
     says="For a linear model mixup reduces the variance of the stochastic gradient considerably.",
@@ -44,5 +45,6 @@ Account(
     refuted_by=("gradients.equal_speed", "gradients.noise_scale_floor", "gradients.floor", "gradients.threshold"),
     corrected=r"At the same rate SGD wanders about the minimum by $\varphi/s$ of what it did, which can be less, but "
               r"it is also slower by $s$. At a bolder rate of equal speed it wanders by $\varphi/s^2$, never less. "
-              r"Away from the minimum the noise relative to the signal rises too, by up to 8 % for Gaussian "
-              r"features; it can fall where they have heavy tails and $\alpha > 0.281$.")
+              r"Away from the minimum the noise relative to the signal rises too, by up to "
+              f"{100 * (scale.noise_scale_ceiling(1.0) - 1):.0f} % for Gaussian features; it can fall where they have "
+              rf"heavy tails and $\alpha > {scale.threshold('tails'):.3f}$.")
