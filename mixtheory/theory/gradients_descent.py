@@ -97,7 +97,7 @@ STATIONARY = Claim(
     id="gradients.stationary", title="How far SGD wanders about the minimum", kind="asymptotic", along=("rate", 1),
     statement=r"\operatorname{Cov}(w_\infty) = \frac{\eta\,\sigma^2}{2n}\,\frac{\varphi}{s}\,I + O(\eta^2)",
     assumptions=("linear regression, SGD of constant rate $\\eta$ on fresh batches", "homoscedastic noise",
-                 "$\\varphi$ as in gradients.noise_factor"),
+                 "$\\varphi$ is the factor of the noise at $w_*$"),
     fails_when="the rate is not small, is lowered in time, or the optimiser rescales the gradient, as Adam does",
     predict=stationary_factor, derive=derive_stationary, exact=routes.exact_stationary_variance,
     cases=(*cases(alpha=(0.2, 1.0), pairing="roll", sharing=("element", "batch"), rate=(0.04, 0.01, 0.0025)),

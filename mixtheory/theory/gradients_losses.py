@@ -264,7 +264,7 @@ AFFINE_TARGET = Claim(
     assumptions=("$y \\mapsto \\nabla_z\\ell(z, y)$ is affine on the convex hull of the labels",
                  "fixed parameters, given $\\tilde x$; any law of $\\tilde y$"),
     fails_when="the gradient bends in the target: a focal loss of soft targets, hinges, absolute and Huber loss "
-               "(gradients.counterexamples); gradients.only_affine is the converse",
+               "(gradients.counterexamples); gradients.only_affine is the converse for cubics",
     predict=gradient_at_mean_label, derive=derive_affine, exact=routes.exact_mean_gradient,
     cases=cases(loss=tuple(AFFINE), z=(0.3, 1.4), labels=LABELS, weights=WEIGHTS),
     wrong={"the likeliest label": predicts(lambda loss, z, labels, weights: AFFINE[loss](z, labels[1])),
