@@ -7,7 +7,7 @@ from mixtheory.evidence.account import Account
 Account(
     id="attack_uses_loss", chapter="membership",
     says="Membership attacks work because members of the training set have a clearly lower loss.",
-    supported_by=("membership.losses_ols", "membership.auc_gaussian", "membership.gap_erm"),
+    supported_by=("membership.losses_ols", "membership.auc_gaussian", "membership.gap_erm", "membership.auc_erm"),
     refuted_by=("membership.auc_logistic", "membership.whitebox"),
     corrected=r"A gap is what a loss-threshold attack lives on, but its power is not the gap: for normal residuals it "
               r"is the gap over the sum of the losses, for logistic regression another quantity altogether, and an "

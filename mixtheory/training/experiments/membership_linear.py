@@ -10,9 +10,9 @@ residuals of the fit to targets without noise.
 on many draws of targets with normal noise and no signal: probability that the loss of an outsider (a fresh target) is
 the larger one, pooled over the draws of a replica; `auc_change`: that at alpha = 1 less that without mixup on the same
 draws. `gap`: least squares with an intercept on Gaussian designs (n = 40, p = 7); `gap_change`: at alpha = 1 less
-without mixup, data set by data set, predicted 0. `smoother_gap`: powers up to 7 of 15 mixed inputs. Told: `sampled`, gap and loss of outsiders
-of least squares on n sampled mixed pairs, which adds noise to both losses; `features_mixed`, the gap where the powers
-are mixed and not the inputs, which is that of least squares.
+without mixup, data set by data set, predicted 0. `smoother_gap`: powers up to 7 of 15 mixed inputs. Told: `sampled`,
+gap and loss of outsiders of least squares on n sampled mixed pairs, which adds noise to both losses;
+`features_mixed`, the gap where the powers are mixed and not the inputs, which is that of least squares.
 
 `diabetes`. The features of the data (442 x 10, standardised) with drawn targets about a curved truth. `ridge_gap`: gap
 of ridge regression. `same_curve`: relative distance of its slopes, at the alpha that stands for 1.5 times the ridge,
