@@ -253,8 +253,8 @@ def derive_variation() -> Derivation:
 
 
 def symbolic(*values: Any) -> bool:
-    """Whether any number, or entry of an array, is a symbol."""
-    return is_symbolic(*(v for value in values for v in np.ravel(np.asarray(value, dtype=object))))
+    """Whether any number, or entry of an array, is a symbol; arrays of numbers are not looked through."""
+    return any(array.dtype == object and is_symbolic(*array.flat) for array in map(np.asarray, values))
 
 
 def profile(kinks: Any, jumps: Any) -> tuple[np.ndarray, np.ndarray]:
