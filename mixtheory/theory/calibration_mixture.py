@@ -331,9 +331,12 @@ def _isotropic_mix(x: Any, means: Any, covariances: Any, priors: Any, alpha: Any
 
 Claim(
     id="calibration.posterior", title="Mixup's target is the posterior of blurred classes",
-    statement=r"g_k(x) = \mathbb{E}[\tilde y_k\mid\tilde x = x] = \frac{\pi_k q_k(x)}{\sum_l \pi_l q_l(x)},\quad "
-              r"q_k(x) = \sum_j \pi_j\,\mathbb{E}_{\lambda'}\,\mathcal{N}\bigl(x;\ \lambda'\mu_k + (1-\lambda')\mu_j,\ "
-              r"\lambda'^2\Sigma_k + (1-\lambda')^2\Sigma_j\bigr),\quad \lambda'\sim\mathrm{Beta}(\alpha+1,\alpha)",
+    statement=r"\begin{gathered} g_k(x) = \mathbb{E}[\tilde y_k\mid\tilde x = x] = \frac{\pi_k q_k(x)}{\sum_l \pi_l "
+              r"q_l(x)},"
+              r"\qquad \lambda'\sim\mathrm{Beta}(\alpha+1,\alpha),\\ q_k(x) = \sum_j \pi_j\,\mathbb{E}_{\lambda'}\,"
+              r"\mathcal{N}\bigl(x;\ \lambda'\mu_k + (1-\lambda')\mu_j,\ \lambda'^2\Sigma_k + "
+              r"(1-\lambda')^2\Sigma_j\bigr)"
+              r"\end{gathered}",
     assumptions=("Gaussian classes, any means, covariances and priors", "the members of a pair are independent"),
     fails_when="the model cannot represent $g$, or sees only finitely many pairs: it then fits something else",
     predict=mixup_posterior, derive=derive_posterior, exact=routes.posterior,

@@ -304,7 +304,8 @@ Claim(
 Claim(
     id="calibration.link_scaled", title="A flexible score: temperature helps plain training more",
     kind="numerical",
-    statement=r"\min_T\text{-scaled ECE}: \quad 0 \text{ without mixup}, \quad > 0 \text{ with it}",
+    statement=r"\mathbb{E}\,\bigl|\sigma(\operatorname{logit} g_\alpha(u; k)/T^\ast) - \sigma(2 a u)\bigr|\ "
+              r"\begin{cases} = 0, & \alpha = 0\\ > 0, & \alpha > 0 \end{cases}",
     assumptions=(MODEL, "as in calibration.link_ece; the temperature is fitted on unlimited new data",
                  "that plain training ends at 0 is built into the model: its score is linear"),
     fails_when="the plain score is not linear either; with overlapping classes the opposite has been reported",

@@ -151,10 +151,10 @@ def derive_slope_bound() -> Derivation:
 
 def derive_exact_temperature() -> Derivation:
     w = sp.Symbol("w", positive=True)
-    odds = sp.log(cg.normal_density(POINT, M, 1) / cg.normal_density(POINT, -M, 1))
-    chain = Derivation("T", w * POINT / odds, {"slope": w, "m": M})
-    return chain.equals(exact_temperature(w, M), "a score is calibrated if score/T is the true log odds; for two "
-                        "Gaussians both are linear in x")
+    exponents = -((POINT - M) ** 2) / 2 + (POINT + M) ** 2 / 2
+    chain = Derivation("T", w * POINT / exponents, {"slope": w, "m": M})
+    return chain.equals(exact_temperature(w, M), "a score is calibrated if score/T is the true log odds, here the "
+                        "difference of the exponents of two Gaussians; both are linear in x")
 
 
 # --- claims -------------------------------------------------------------------------------------------------
