@@ -312,8 +312,7 @@ def derive_step_gain_ceiling() -> Derivation:
                    {"alpha": ALPHA})
     d = d.appeal(1 / Mean(SHARES, beta(LAM, ALPHA)),
                  "$s\\Sigma + \\mu\\mu^\\top - s(\\Sigma + \\mu\\mu^\\top) = (1-s)\\mu\\mu^\\top$ has no negative "
-                 "eigenvalue, so that $\\lambda_{\\max}$ falls by $s$ at most; at $\\mu = 0$ it does",
-                 claim="curvature.centred")
+                 "eigenvalue, so that $\\lambda_{\\max}$ falls by $s$ at most; at $\\mu = 0$ it does")
     return d.equals(step_gain_ceiling(ALPHA), "$\\mathbb{E}\\,S = s$", claim=S_SHRINK)
 
 

@@ -192,17 +192,18 @@ def sharper_from(alpha: Any, direction: str) -> float:
 
 # ---- derivations ---------------------------------------------------------------------------------------------------
 
-def _centred_pair(variance: Any) -> tuple[Any, ...]:
-    c1, c2 = sp.symbols("c_i c_j", real=True)
-    return c1, c2, (scalar(c1, 0, variance), scalar(c2, 0, variance), beta(LAM, ALPHA))
+def _mixed_feature(mu: Any, variance: Any) -> tuple[Any, ...]:
+    """A blended feature of mean mu and its laws."""
+    first, second = sp.symbols("x_i x_j", real=True)
+    laws = *(scalar(x, mu, variance + mu**2) for x in (first, second)), beta(LAM, ALPHA)
+    return blend(LAM, first, second), laws
 
 
 def derive_logistic_origin() -> Derivation:
     """Second derivative of the cross-entropy in one weight; y~ is linear in it and drops out."""
     mu, variance = sp.Symbol("mu", real=True), sp.Symbol("Sigma", positive=True)
     w, y = sp.symbols("w y", real=True)
-    c1, c2, laws = _centred_pair(variance)
-    x = blend(LAM, mu + c1, mu + c2)
+    x, laws = _mixed_feature(mu, variance)
     d = Derivation(r"\nabla^2\tilde L(0)", sp.Matrix([Mean(sp.Subs(sp.Derivative(
         sp.log(1 + sp.exp(w * x)) - y * w * x, (w, 2)), w, 0), *laws)]),
         {"alpha": ALPHA, "Sigma": sp.Matrix([variance]), "mu": sp.Matrix([mu])})
@@ -215,8 +216,7 @@ def derive_softmax_origin() -> Derivation:
     """Three classes, one feature: log-sum-exp differentiated twice."""
     mu, variance = sp.Symbol("mu", real=True), sp.Symbol("Sigma", positive=True)
     w = sp.symbols("w_1:4", real=True)
-    c1, c2, laws = _centred_pair(variance)
-    x = blend(LAM, mu + c1, mu + c2)
+    x, laws = _mixed_feature(mu, variance)
     total = sp.log(sum(sp.exp(wk * x) for wk in w))
     zero = (0, 0, 0)
     d = Derivation(r"\nabla^2\tilde L(0)", sp.Matrix(3, 3, lambda j, k: Mean(
@@ -231,17 +231,18 @@ def derive_softmax_origin() -> Derivation:
 def _derive_saturated(direction: str) -> Derivation:
     q, k = sp.Symbol("q", positive=True), sp.Rational(int(2 * POWERS[direction]), 2)
     sign = r"\parallel" if direction == "parallel" else r"\perp"
-    density = (LAM * (1 - LAM)) ** (ALPHA - 1) / sp.beta(ALPHA, ALPHA)
-    d = Derivation(r"\lim_{w\to\infty}" + rf"\tilde H_{sign}/H_{sign}", sp.Symbol(
-        rf"\lim_{{w\to\infty}}\tilde H_{sign}(w)/H_{sign}(w)"), {"alpha": ALPHA, "w": sp.Symbol("w", positive=True),
-                                                            "direction": direction})
+    density = (LAM * (1 - LAM)) ** (ALPHA - 1) * sp.gamma(2 * ALPHA) / sp.gamma(ALPHA) ** 2
+    start = (rf"\lim_{{w\to\infty}} \mathbb{{E}}[\sigma'(w\tilde x_\parallel)\,\tilde x_{sign}^2]"
+             rf"\,/\,\mathbb{{E}}[\sigma'(w x_\parallel)\,x_{sign}^2]")
+    d = Derivation(rf"\tilde H_{sign}/H_{sign}", sp.Symbol(start),
+                   {"alpha": ALPHA, "w": sp.Symbol("w", positive=True), "direction": direction})
     moment = r"t^2" if direction == "parallel" else "S"
     d = d.appeal(sp.Integral(SHARES**k * density, (LAM, 0, 1)),
                  r"given $\lambda$ a coordinate is $N(0, S)$; with $t = w\tilde x_\parallel$ the curvature is a power "
                  rf"of $1/w$ times $\int\sigma'(t)\,{moment}\,(2\pi S)^{{-1/2}}e^{{-t^2/2w^2S}}dt$; as $w$ grows the "
                  "exponential tends to 1 (dominated convergence)")
     d = d.appeal(sp.Integral(((1 + q) / 2) ** k * q ** sp.Rational(-1, 2) * (1 - q) ** (ALPHA - 1)
-                             / sp.beta(sp.Rational(1, 2), ALPHA), (q, 0, 1)),
+                             * sp.gamma(ALPHA + sp.Rational(1, 2)) / (sp.sqrt(sp.pi) * sp.gamma(ALPHA)), (q, 0, 1)),
                  r"$S = (1 + q)/2$ with $q = (2\lambda - 1)^2 \sim \mathrm{Beta}(\frac12, \alpha)$",
                  claim="mixing_moments.arcsine")
     return d.appeal(saturated_ratio(ALPHA, sp.Symbol("w", positive=True), direction),

@@ -291,7 +291,7 @@ def derive_variance_cv_large() -> Derivation:
                  "write $\\frac{n+1}{n-1} = 1 + \\frac2{n-1}$ and $\\mathbb{E}S^2 = V_S + s^2$", claim=S_SHRINK)
     return d.appeal(variance_cv_large(ALPHA, N, "permutation"),
                     "drop the last term, which vanishes like $1/n^2$; for roll the mean and the cross term add further "
-                    "terms like $1/n$", claim="curvature.variance_cv")
+                    "terms like $1/n$")
 
 
 # ---- claims --------------------------------------------------------------------------------------------------------
