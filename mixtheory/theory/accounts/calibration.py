@@ -15,11 +15,10 @@ Account(
 Account(
     id="hard_labels", chapter="calibration",
     says="Training on one-hot labels is a main cause of overconfidence.",
-    refuted_by=("calibration.optimal_prediction", ("calibration.plug_in_moments", "hard labels do no harm")),
     supported_by=("calibration.plug_in_moments",),
+    refuted_by=("calibration.optimal_prediction",),
     corrected=r"Not the hardness of the labels: under a proper loss their mean, the true posterior, is the best "
-              r"answer. "
-              r"It is fitting few of them: a score estimated from $n$ examples in $d$ dimensions is too steep by "
+              r"answer. It is fitting few of them: a score estimated from $n$ examples in $d$ dimensions is too steep by "
               r"$1 + \frac{d}{n|\mu|^2}$.")
 Account(
     id="never_certain", chapter="calibration",
@@ -38,8 +37,7 @@ Account(
     supported_by=("calibration.pair_only",),
     refuted_by=(("calibration.posterior", "one half for every mix"),),
     corrected=r"Only if it sees nothing but the two classes. It sees the mixed input, which tells about the shares, "
-              r"and "
-              r"learns $\mathbb{E}[\tilde y\mid\tilde x]$.")
+              r"and learns $\mathbb{E}[\tilde y\mid\tilde x]$.")
 Account(
     id="better_calibrated", chapter="calibration",
     says="Mixup leads to better calibrated predictions.",
