@@ -312,7 +312,7 @@ ABSORBED = Claim(
                  "with mixup to the minimum", "running statistics of mixed batches"),
     fails_when="the layer was trained elsewhere and is only evaluated with these statistics: then its slope grows by "
                "$1/\\sqrt s$",
-    predict=absorbed_slope, exact=exact_absorbed, tolerance=1e-7,
+    predict=absorbed_slope, exact=exact_absorbed, tolerance=1e-10,
     cases=cases(alpha=(0.2, 1.0, 4.2), m=(0.8, 1.5), sharing=("element", "batch")),
     wrong={"inflated by the statistics": predicts(lambda alpha, m, sharing: gaussian_logistic.slope(alpha, m) / np.sqrt(
                mm.shrinkage(alpha)), symbolic=False),

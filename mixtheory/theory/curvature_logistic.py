@@ -339,7 +339,7 @@ SHARPER = Claim(
     assumptions=(r"two Gaussian classes $N(\pm m e_1, I)$ of equal weight", PAIR,
                  r"$\lambda$: the eigenvalue along the means, across them, or, in two dimensions or more, the largest",
                  "separations $m$ from 0.3 to 2.5"),
-    predict=sharper_from, exact=routes.exact_sharper_from, tolerance=1e-8,
+    predict=sharper_from, exact=routes.exact_sharper_from,
     cases=(*cases(alpha=1.0, direction=DIRECTIONS), {"alpha": 0.37, "direction": "largest"}),
     wrong={"the same for every direction": predicts(lambda alpha, direction: sharper_from(alpha, "parallel"),
                                                     symbolic=False),
