@@ -298,9 +298,11 @@ def derive_underconfident() -> Derivation:
                        (1 + N / D) / 2 + (D * rise - N * total) / (2 * D * total), {"x": POINT, "m": M})
     chain = chain.equals((1 + rise / total) / 2, r"with $\delta = D\sinh(mx) - N\cosh(mx)$, the mean over lambda of "
                                                  r"the "
-                         r"deficit, never negative: $\sinh$ is convex, and $pq$ is the mean of $p^2$ and $q^2$ with "
-                         r"weights $q/2$ and $p/2$", claim="calibration.deficit")
-    return chain.equals(bayes_confidence(POINT, M), r"divide by $e^{m x}$")
+                         "deficit", claim="calibration.deficit")
+    chain = chain.equals(bayes_confidence(POINT, M), r"divide by $e^{m x}$")
+    return chain.appeal(bayes_confidence(POINT, M), r"$\delta \ge 0$, so $g(x)$ lies below: $\sinh$ is convex for "
+                                                    r"positive "
+                        r"arguments, and $pq$ is the mean of $p^2$ and $q^2$ with weights $q/2$ and $p/2$ (Jensen)")
 
 
 def derive_small_separation() -> Derivation:

@@ -32,7 +32,7 @@ __all__ = ["Components", "bayes_posterior", "check_mixture", "lambda_nodes", "mi
 
 ALPHA, LAM = mm.ALPHA, mm.LAM
 BLOCK_NUMBERS = 2**20               # float64 in one work array: 8 MiB
-LEAST_NODES, MOST_NODES = 48, 2048
+LEAST_NODES, MOST_NODES = 64, 2048
 WIDE, WIDER = 2.0, 9.0              # alpha of the nodes: at most 2, or a ninth of alpha
 
 
@@ -101,7 +101,7 @@ def lambda_nodes(alpha: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nodes_for(means: Any, covariances: Any, priors: Any, alpha: float = 1.0) -> int:
-    """How many nodes of lambda a mixture needs: enough for errors of about 1e-11 in the posterior.
+    """How many nodes of lambda a mixture needs: enough for errors below 1e-10 in the posterior.
 
     The density at a point is a bump in lambda. It is narrow where classes are far apart in their standard
     deviations, where covariances are of very different size, in high dimension and for large alpha.
@@ -113,7 +113,7 @@ def nodes_for(means: Any, covariances: Any, priors: Any, alpha: float = 1.0) -> 
         alpha: in [0, inf].
 
     Returns:
-        At least 48, at most 2048.
+        At least 64, at most 2048.
 
     Raises:
         DomainError: see `check_mixture`; more than 2048 nodes would be needed.
@@ -129,7 +129,7 @@ def nodes_for(means: Any, covariances: Any, priors: Any, alpha: float = 1.0) -> 
             ratio = np.linalg.eigvals(np.linalg.solve(Sigma[j], Sigma[k])).real
             uneven = max(uneven, float(ratio.max()), float(1 / ratio.min()))
     narrow = 4 * (2 * alpha + 1) / max(1.0, alpha / (WIDE * WIDER)) if WIDE < alpha < np.inf else 0.0
-    wanted = 20 + 4 * np.sqrt(apart + narrow) + 12 * uneven**0.25 + 2 * np.sqrt(d)
+    wanted = 40 + 4 * np.sqrt(apart + narrow) + 20 * uneven**0.25 + 2 * np.sqrt(d)
     if wanted > MOST_NODES:
         raise DomainError(f"means, covariances: classes up to {np.sqrt(apart):.3g} standard deviations apart "
                           f"need {wanted:.0f} nodes of lambda, more than {MOST_NODES}; pass `nodes`")
@@ -196,7 +196,7 @@ def mixup_posterior(x: Any, means: Any, covariances: Any, priors: Any, alpha: An
         covariances: (K, d, d); (d, d) if common; a number sigma^2 for sigma^2 I. Positive definite.
         priors: (K,) class probabilities.
         alpha: in [0, inf].
-        nodes: of lambda; default `nodes_for`, good for about 1e-11. Double it to see what it changes.
+        nodes: of lambda; default `nodes_for`, good for 1e-10. Double it to see what it changes.
         block: points worked on at a time; default: as many as fill 8 MiB. Memory is about three such arrays,
             whatever the number of points.
 

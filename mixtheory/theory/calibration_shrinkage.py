@@ -259,9 +259,8 @@ Claim(
 Claim(
     id="calibration.plug_in_ece", title="LDA with mixup: better, or past the mark",
     kind="numerical",
-    statement=r"\mathrm{ECE} \to \mathbb{E}\,\bigl|\sigma(2 s k u) - \sigma(2 a u)\bigr|,\quad k^2 = |\mu|^2 + "
-              r"\tfrac dn,\ "
-              r"a = \tfrac{|\mu|^2}{k},\ u \sim \mathcal{N}(\pm a, 1)",
+    statement=r"\begin{gathered}\mathrm{ECE} \to \mathbb{E}\,\bigl|\sigma(2 s k u) - \sigma(2 a u)\bigr|,\quad "
+              r"u \sim \mathcal{N}(\pm a, 1),\\ k^2 = |\mu|^2 + \tfrac dn,\quad a = \tfrac{|\mu|^2}{k}\end{gathered}",
     assumptions=(MODEL, "balanced classes, $n$ and $d$ large; checked at $n = 4000$ against the exact mean over "
                  r"$\hat\mu$, from which it differs by $O(1/n)$ away from $s = \kappa$"),
     fails_when=r"$s$ is close to $\kappa$: there the error of order $n^{-1/2}$ of $\hat\mu$ is all that is left",

@@ -143,10 +143,11 @@ def derive_slope_bound() -> Derivation:
     """The true log odds; mixing pulls the target towards one half, so the score of the loss at 2 m is positive."""
     odds = sp.log(cg.normal_density(POINT, M, 1) / cg.normal_density(POINT, -M, 1))
     chain = Derivation("w_0", sp.diff(sp.expand_log(odds, force=True), POINT), {"m": M})
-    return chain.equals(bayes_slope(M), r"the log odds of the two densities are linear. At this slope the derivative "
-                                        r"of "
-                        r"the mixup loss is $\mathbb{E}[(\eta(\tilde x) - g(\tilde x))\,\tilde x] > 0$, and it rises "
-                        "with the slope: the minimiser lies below", claim="calibration.underconfident")
+    chain = chain.equals(bayes_slope(M), "the log odds of the two densities are linear")
+    return chain.appeal(bayes_slope(M), r"at this slope the derivative of the mixup loss is $\mathbb{E}[(\eta(\tilde "
+                                        r"x) - "
+                        r"g(\tilde x))\,\tilde x] > 0$, and it rises with the slope: the minimiser lies below",
+                        claim="calibration.underconfident")
 
 
 def derive_exact_temperature() -> Derivation:

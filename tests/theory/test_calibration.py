@@ -63,6 +63,17 @@ def test_the_chosen_nodes_are_enough(gap, variance, alpha):
     np.testing.assert_allclose(cm.mixup_posterior(x, means, Sigma, priors, alpha), twice, rtol=0, atol=1e-10)
 
 
+def test_the_chosen_nodes_are_enough_for_random_mixtures():
+    rng = np.random.default_rng(5)
+    for seed in range(40):
+        K, d, alpha = rng.integers(2, 5), rng.integers(1, 4), float(np.exp(rng.uniform(np.log(0.02), np.log(60))))
+        means, Sigma, priors, x = random_mixture(seed, K, d)
+        x = np.concatenate([x, 3 * x, means])
+        n = cm.nodes_for(means, Sigma, priors, alpha)
+        twice = cm.mixup_posterior(x, means, Sigma, priors, alpha, nodes=2 * n + 17)
+        np.testing.assert_allclose(cm.mixup_posterior(x, means, Sigma, priors, alpha), twice, rtol=0, atol=1e-10)
+
+
 def test_classes_too_far_apart_are_refused_and_not_wrong():
     with pytest.raises(DomainError, match="nodes"):
         cm.mixup_posterior([0.0], [-900.0, 900.0], 1.0, [0.5, 0.5], 1.0)
