@@ -18,8 +18,8 @@ Account(
     supported_by=("calibration.plug_in_moments",),
     refuted_by=("calibration.optimal_prediction",),
     corrected=r"Not the hardness of the labels: under a proper loss their mean, the true posterior, is the best "
-              r"answer. It is fitting few of them: a score estimated from $n$ examples in $d$ dimensions is too steep by "
-              r"$1 + \frac{d}{n|\mu|^2}$.")
+              r"answer. It is fitting few of them: a score estimated from $n$ examples in $d$ dimensions is too "
+              r"steep by $1 + \frac{d}{n|\mu|^2}$.")
 Account(
     id="never_certain", chapter="calibration",
     says="Since its labels are soft, mixup never rewards complete certainty.",
