@@ -227,7 +227,7 @@ def foretold(records: Sequence[Record], names: Sequence[str]) -> Html:
         for record in records:
             seen = record.observation("foretold", what=said["name"], sign=said["sign"])
             cells.append(f"{with_interval(seen.mean, seen.interval)}: {sign_verdict(seen, said['sign'])}")
-        rows.append((said["words"], "+" if said["sign"] > 0 else "\N{MINUS SIGN}", *cells, _link(said["claim"])))
+        rows.append((said["words"], "+" if said["sign"] > 0 else "\N{MINUS SIGN}", *cells, Html(_link(said["claim"]))))
     return table(("said beforehand", "sign", *names, "because of"), rows,
                  "Means over networks with half the width of their 99 % intervals.")
 
@@ -248,8 +248,10 @@ def with_interval(mean: float, interval: tuple[float, float] | None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Html:
-    """A table of texts and numbers; TeX between dollar signs; numbers (float, int) are set to the right."""
+    """A table of texts, numbers and `Html`; TeX between dollar signs; numbers (float, int) are set to the right."""
     def cell(value: Any) -> str:
+        if isinstance(value, Html):
+            return f"<td>{value.text}</td>"
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         return f'<td class="mt-num">{text}</td>' if number else f"<td>{tex_to_html(text)}</td>"
