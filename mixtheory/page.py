@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from mixtheory.domain import DomainError
 from mixtheory.evidence import Claim, Evidence, Step, claims, evidence_for
 from mixtheory.evidence import ledger as ledgers
 from mixtheory.evidence.account import Account, accounts, coverage, verdict
+from mixtheory.evidence.graph import MARKER, Node, draw
 from mixtheory.evidence.record import Observation, Record, RecordError
 from mixtheory.plotting import tex_to_html
 
@@ -350,8 +352,27 @@ def ledger(chapter: str | None = None) -> Html:
 
 
 def ledger_graph() -> Html:
-    """What rests on what, every node a link to its place."""
-    return Html(ledgers.graph_svg(_ledger()))
+    """What rests on what: the chapters, and folded away the claims of each; every node is a link to its place."""
+    rows = _ledger()
+    by_id = {r.id: r for r in rows}
+    chapters = list(dict.fromkeys(r.chapter for r in rows))
+    nodes = []
+    for name in chapters:
+        own = [r.status for r in rows if r.chapter == name]
+        words = ", ".join(f"{own.count(s)} {s}" for s in reversed(ledgers.STATUSES) if s in own)
+        broken = "broken" in own
+        nodes.append(Node(name, name.replace("_", " "), f"{len(own)} claims", f"{name}: {words}", f"{name}.html",
+                          f"var(--mt-{'broken' if broken else 'proved'}, currentColor)"))
+    between = dict.fromkeys((b.partition(".")[0], r.chapter) for r in rows for b in r.rests_on if b in by_id)
+    overview = draw(nodes, [e for e in between if e[0] != e[1]], label="Which chapters rest on which")
+    parts = []
+    for name in chapters:
+        own = [r for r in rows if r.chapter == name]
+        used = dict.fromkeys(b for r in own for b in r.rests_on if b in by_id and by_id[b].chapter != name)
+        drawn = ledgers.graph_svg([*(replace(by_id[b], rests_on=()) for b in used), *own])
+        parts.append(f"<details><summary>{name.replace('_', ' ')}: {len(own)} claims</summary>"
+                     f"{drawn.replace(MARKER, '')}</details>")
+    return Html(overview + "".join(parts))
 
 
 def _account_card(a: Account) -> str:

@@ -92,3 +92,26 @@ def test_every_claim_that_names_an_experiment_is_measured_by_it():
     named = {(c.experiment, c.id) for c in claims().values() if c.experiment}
     assert named
     assert named <= measured, named - measured
+
+
+@pytest.fixture(scope="module")
+def survivors():
+    return [r for r in ledger.records() if r.experiment == "real_networks" and not r.stale]
+
+
+def test_what_is_safe_to_expect_came_out_on_every_data_set(survivors):
+    assert survivors
+    for record in survivors:
+        for name in ("overconfidence", "temperature", "loss_gap", "chord_deviation", "floor", "clean"):
+            seen = next(o for o in record.observations if o.name == "foretold" and o.arm["what"] == name)
+            assert page.sign_verdict(seen, seen.arm["sign"]) == "as foretold", (record.name, name)
+        assert {m.verdict for m in record.measurements if m.name != "head_gap"} == {"agrees"}
+
+
+def test_on_digits_calibration_errors_stand_on_their_floor_and_mixup_between_erm_and_smoothing():
+    record = page.quick_run("real_networks")
+    for arm in ("ERM", "mixup"):
+        low, high = record.observation("ece_scaled", arm=arm).interval
+        assert low < record.observation("ece_bias_scaled", arm=arm).mean < high + (high - low) / 2
+    smoothed, mixed, plain = (record.observation("clean_confidence", arm=arm) for arm in ("smoothing", "mixup", "ERM"))
+    assert smoothed.interval[1] < mixed.interval[0] < mixed.interval[1] < plain.interval[0]

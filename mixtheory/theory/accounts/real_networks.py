@@ -20,5 +20,5 @@ Account(
     id="noise_regularises", chapter="real_networks",
     says="The extra gradient noise regularises: it keeps the optimiser out of sharp, narrow minima.",
     refuted_by=("curvature.sharper_from", "curvature.logistic_optimum"),
-    corrected=r"Mixup moves the minimum itself. For logistic regression on well separated classes, and for the trained "
-              r"networks of this chapter, the minimum that it moves to is the sharper one, with or without noise.")
+    corrected=r"Mixup moves the minimum itself. For logistic regression on well separated classes the minimum that it "
+              r"moves to is the sharper one, with or without noise; the runs of this page tell what networks did.")
