@@ -229,8 +229,9 @@ def foretold(records: Sequence[Record], names: Sequence[str]) -> Html:
         for record in records:
             seen = record.observation("foretold", what=said["name"], sign=said["sign"])
             cells.append(f"{with_interval(seen.mean, seen.interval)}: {sign_verdict(seen, said['sign'])}")
-        rows.append((said["words"], "+" if said["sign"] > 0 else "\N{MINUS SIGN}", *cells, Html(_link(said["claim"]))))
-    return table(("said beforehand", "sign", *names, "because of"), rows,
+        words = Html(f"{tex_to_html(said['words'])}<br>{_link(said['claim'])}")
+        rows.append((words, "+" if said["sign"] > 0 else "\N{MINUS SIGN}", *cells))
+    return table(("said beforehand, because of", "sign", *names), rows,
                  "Means over networks with half the width of their 99 % intervals.")
 
 
