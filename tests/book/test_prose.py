@@ -115,3 +115,11 @@ def test_on_digits_calibration_errors_stand_on_their_floor_and_mixup_between_erm
         assert low < record.observation("ece_bias_scaled", arm=arm).mean < high + (high - low) / 2
     smoothed, mixed, plain = (record.observation("clean_confidence", arm=arm) for arm in ("smoothing", "mixup", "ERM"))
     assert smoothed.interval[1] < mixed.interval[0] < mixed.interval[1] < plain.interval[0]
+
+
+def test_where_classes_overlap_two_signs_are_the_opposite(survivors):
+    record = next(r for r in survivors if r.dataset == "cifar10")
+    assert record.observation("error", arm="ERM").interval[0] > 0.5
+    for name in ("ece_scaled", "threshold_auc"):
+        seen = next(o for o in record.observations if o.name == "foretold" and o.arm["what"] == name)
+        assert page.sign_verdict(seen, seen.arm["sign"]) == "the opposite"
