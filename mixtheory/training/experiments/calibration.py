@@ -16,7 +16,8 @@ the population's optimum.
   too flat, on each side of one half, where two bins meet: nothing cancels within a bin. Noise in the bins adds less
   than 0.001.
 
-Margins were fixed before the recorded runs, as were the sizes: 1.5 % of the slope (s times the true slope would be off
+Margins were fixed first, sizes after a first quick run that was inconclusive for LDA:
+1.5 % of the slope (s times the true slope would be off
 by 27 %), 0.02 of a temperature, 0.03 of a distance of 0.1 between the two posteriors, 0.004 for calibration errors.
 """
 

@@ -54,7 +54,8 @@ ALPHA, M, POINTS, NODES = 1.0, 1.5, 8, 2
 MEAN = (3.0, 0.0)
 TRIED = np.linspace(0.95, 1.05, 41)         # steps, in units of the predicted one; each replica shifts them at random
 SAMPLE, LOGISTIC = 11, 12                   # streams of a seed
-# Fixed before the recorded runs. STEP_MARGIN: the grid has a spacing of 0.0025; the margins of the curvature at the
+# Margins were fixed first, sizes after quick pilots.
+# STEP_MARGIN: the grid has a spacing of 0.0025; the margins of the curvature at the
 # minimum are those of samples of 60 000.
 HESSIAN_MARGIN, STEP_MARGIN, CONDITION_MARGIN = 1e-10, 0.004, 1e-9
 LOGISTIC_MARGIN = {(0.0, "parallel"): 0.0015, (0.0, "orthogonal"): 0.002, (ALPHA, "parallel"): 0.003,

@@ -21,7 +21,7 @@ smoothing, at the strength of the same mean label (`smoothing (mean)`) and of th
 * told, too: the share of single batches with one lambda that fall below the floor, and the confidence of mixup networks
   at inputs shrunk by thetabar.
 
-Margins and sizes were fixed before the recorded runs. Smoothing is measured where networks fit their training
+Margins and sizes were fixed after a quick pilot on digits. Smoothing is measured where networks fit their training
 examples, which is why `full` keeps few of them.
 """
 

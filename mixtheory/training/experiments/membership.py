@@ -20,7 +20,8 @@ of as many fresh records (whose mean is of order 1/n too: the estimate is biased
 scores, each in units of its record's noise, of members against fresh records, pooled over the data sets of a replica.
 The theory of `pooled` is for all pairs: few shifts add noise, in which members hide.
 
-Margins, fixed before the recorded runs: 250/n of the prediction, since the next order of the gap without mixup is about
+Margins, fixed while the quick run was being tuned and before any full run:
+250/n of the prediction, since the next order of the gap without mixup is about
 100/n of it (d/n), and a change adds up two such errors.
 """
 
