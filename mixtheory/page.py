@@ -353,7 +353,10 @@ def ledger(chapter: str | None = None) -> Html:
 
 
 def ledger_graph() -> Html:
-    """What rests on what: the chapters, and folded away the claims of each; every node is a link to its place."""
+    """What rests on what: the chapters, and folded away the claims of each; every node is a link to its place.
+
+    A chapter has the colour of its weakest claim.
+    """
     rows = _ledger()
     by_id = {r.id: r for r in rows}
     chapters = list(dict.fromkeys(r.chapter for r in rows))
@@ -361,9 +364,9 @@ def ledger_graph() -> Html:
     for name in chapters:
         own = [r.status for r in rows if r.chapter == name]
         words = ", ".join(f"{own.count(s)} {s}" for s in reversed(ledgers.STATUSES) if s in own)
-        broken = "broken" in own
+        weakest = min(own, key=ledgers.STATUSES.index)
         nodes.append(Node(name, name.replace("_", " "), f"{len(own)} claims", f"{name}: {words}", f"{name}.html",
-                          f"var(--mt-{'broken' if broken else 'proved'}, currentColor)"))
+                          f"var(--mt-{weakest}, {ledgers.COLOURS[weakest]})"))
     between = dict.fromkeys((b.partition(".")[0], r.chapter) for r in rows for b in r.rests_on if b in by_id)
     overview = draw(nodes, [e for e in between if e[0] != e[1]], label="Which chapters rest on which")
     parts = []

@@ -226,6 +226,8 @@ def test_accounts_show_their_computed_verdict(monkeypatch):
     }
     assert 'href="toy.html#toy.half"' in page.ledger("toy").text
     assert "toy.half" not in page.ledger("other").text
+    chapter, claim = re.findall(r'stroke: var\(--mt-(\w+)', page.ledger_graph().text)
+    assert chapter == claim                 # a chapter has the colour of its weakest claim
     assert 'href="toy.html#toy.half"' in page.ledger_graph().text
 
 

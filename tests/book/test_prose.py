@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import stdev
+
 import pytest
 
 from mixtheory import page
 from mixtheory.evidence import claims, ledger
+from mixtheory.theory import membership_attack, membership_logistic
 from mixtheory.theory.covariance_batch import batch_factor
 from mixtheory.theory.mixing_moments import shrinkage
+from mixtheory.training.experiments import membership
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +127,20 @@ def test_where_classes_overlap_two_signs_are_the_opposite(survivors):
     for name in ("ece_scaled", "threshold_auc"):
         seen = next(o for o in record.observations if o.name == "foretold" and o.arm["what"] == name)
         assert page.sign_verdict(seen, seen.arm["sign"]) == "the opposite"
+
+
+def test_the_gap_falls_to_a_third_and_the_attack_gets_almost_twice_as_good():
+    assert (membership.M, membership.D) == (1.6, 10)        # as the page says
+    gap = [float(membership_logistic.gap_logistic(a, membership.M, membership.D)) for a in (0.0, float("inf"))]
+    attack = [float(membership_attack.auc_logistic(a, membership.M, membership.D)) for a in (0.0, float("inf"))]
+    assert gap[1] / gap[0] == pytest.approx(1 / 3, abs=0.02)
+    assert 1.9 < attack[1] / attack[0] < 2
+
+
+def test_every_change_in_membership_is_more_than_five_standard_errors_from_none():
+    record = page.quick_run("membership")
+    for alpha in membership.ALPHAS[1:]:
+        for name, sign in (("gap_change", -1), ("auc_change", 1)):
+            values = record.select(name, alpha=alpha).values
+            mean, sd = sum(values) / len(values), stdev(values)
+            assert sign * mean > 5 * sd / len(values) ** 0.5, (name, alpha)
