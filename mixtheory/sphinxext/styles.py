@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tinycss2
-from tinycss2.ast import FunctionBlock, HashToken, IdentToken, LiteralToken, Node, ParenthesesBlock
+from tinycss2.ast import HashToken, IdentToken, LiteralToken, Node
 
 from mixtheory.sphinxext.fonts import cut, package
 
 SHEET = re.compile(r'<link\b(?=[^>]*\brel="stylesheet")[^>]*\bhref="(?:\.\./)*_static/([^"?]+)[^"]*"[^>]*>\s*')
+IMPORT = re.compile(r"""@import\s+(?:url\()?['"]([^'"]+\.css)['"]\)?\s*;""")
+ADDRESS = re.compile(r"""url\(['"]?(?!data:|#|/)([^'")]+)['"]?\)""")
 WORD = re.compile(r"[\w-]+")
 NAME = "book.css"
 ICONS = "vendor/fontawesome/*/webfonts/fa-solid-900.woff2"
@@ -32,17 +34,20 @@ def bundle(folder: Path, pages: dict[Path, str]) -> str:
         sheets |= dict.fromkeys(name for name in SHEET.findall(text) if name != NAME)
     scripts = [path.read_text(encoding="utf-8") for path in static.rglob("*.js") if "vendor" not in path.parts]
     words = set(WORD.findall("\n".join([*pages.values(), *scripts])))
-    css = "\n".join(used(rebase((static / name).read_text(encoding="utf-8"), name), words) for name in sheets)
-    target.write_text(f'@charset "utf-8";\n/* {' '.join(sheets)} */\n{css}', encoding="utf-8")
+    css = "\n".join(used(read(static, name), words) for name in sheets)
+    head = f'@charset "utf-8";\n/* {" ".join(sheets)} */\n'
+    target.write_text(head + css, encoding="utf-8")
     cut_icons(css, static)
     return f"{NAME}?v={hashlib.sha256(css.encode()).hexdigest()[:8]}"
 
 
-def rebase(css: str, name: str) -> str:
-    """The sheet of this name with addresses as they are seen from the folder _static."""
-    here = posixpath.dirname(name)
-    return re.sub(r"url\((['\"]?)(?!data:|#|/)([^'\")]+)\1\)",
-                  lambda m: f'url("{posixpath.normpath(posixpath.join(here, m[2]))}")', css)
+def read(static: Path, name: str) -> str:
+    """A sheet with what it imports, its addresses as they are seen from the folder _static."""
+    def here(address: str) -> str:
+        return posixpath.normpath(posixpath.join(posixpath.dirname(name), address))
+    parts = IMPORT.split((static / name).read_text(encoding="utf-8"))
+    return "".join(read(static, here(part)) if k % 2 else ADDRESS.sub(lambda found: f'url("{here(found[1])}")', part)
+                   for k, part in enumerate(parts))
 
 
 def used(css: str, words: set[str]) -> str:

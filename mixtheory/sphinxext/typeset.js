@@ -64,11 +64,14 @@ function token(node, space) {
         const explicit = name => node.attributes.isSet(name) ? node.attributes.getExplicit(name) : undefined;
         found.lspace = explicit("lspace") ?? (space || "0");
         found.rspace = explicit("rspace") ?? "0";
-        if (STRETCHES.test(text)) found.stretchy = Boolean(node.attributes.get("stretchy"));
+        if (STRETCHES.test(text)) found.stretchy = Boolean(node.attributes.get("stretchy")) && !fence(node);
         if (!found.stretchy && isAccent(node)) text = ACCENT[text] ?? text;
     }
     return write(node.kind, found, escape(text));
 }
+
+/** Whether this is a fence around what is no higher than a line. */
+const fence = node => Boolean(node.attributes.get("fence")) && !node.attributes.isSet("minsize") && !tall(node.parent);
 
 const isAccent = node => node.isEmbellished && Boolean(node.coreMO().attributes.get("accent"));
 
@@ -87,6 +90,15 @@ function table(node) {
         return write("mtd", {style}, children(cell));
     }).join(""))).join("");
     return write("mtable", attributes(node), body);
+}
+
+/** Whether something stands higher than a line; around what does not, a fence keeps its size, as in TeX. */
+function tall(node) {
+    if (node.kind === "mover" && isAccent(node.childNodes[1])) return tall(node.childNodes[0]);
+    if (["mfrac", "mtable", "mroot", "munder", "mover", "munderover"].includes(node.kind)) return true;
+    if (node.kind === "mo")
+        return node.attributes.isSet("minsize") || node.attributes.get("largeop") && node.attributes.get("displaystyle");
+    return !node.isToken && node.childNodes.some(tall);
 }
 
 /** A child of a row stands after the space that TeX puts there; an operator carries it itself. */
