@@ -22,7 +22,7 @@ USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test verify data serve lint env clean distclean FORCE
+.PHONY: help book test verify data audit serve lint env clean distclean FORCE
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -43,6 +43,9 @@ verify: $(STAMP)  ## check the claims; what has not changed is read from the evi
 
 data: $(STAMP)  ## fetch and check data sets: make data NAMES="mnist cifar10"
 	$(BIN)/mixtheory data $(NAMES)
+
+audit: $(STAMP)  ## measure the built book: accessibility, speed, weight, validity, links; see _build/audit
+	$(BIN)/python -m tests.book.audit $(ARGS)
 
 serve:  ## show the built book in a browser
 	@[ -f $(SITE)/index.html ] || { echo "There is no book yet: run make book first."; exit 1; }

@@ -14,18 +14,20 @@ ALWAYS = "√ℎ−ϵϑϕ𝜖𝜗𝜙𝜕ı𝚤"                     # drawn by 
 
 def package(name: str) -> Path:
     """The folder of an installed package, which is not imported."""
-    return Path(find_spec(name).origin).parent
+    if (found := find_spec(name)) is None:
+        raise ModuleNotFoundError(f"building the book needs the package {name!r}: install the extra `book`")
+    return Path(found.origin).parent
 
 
 def cut(source: Path, signs: Iterable[str], target: Path, features: Iterable[str] = ()) -> None:
     """Write the part of a font that draws these signs, with its names and its licence."""
     options = subset.Options(flavor="woff2", hinting=False, layout_features=list(features), name_IDs=["*"])
-    font = subset.load_font(source, options)
-    subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=sorted({ord(sign) for sign in signs}))
-    subsetter.subset(font)
     target.parent.mkdir(parents=True, exist_ok=True)
-    subset.save_font(font, target, options)
+    with subset.load_font(source, options) as font:
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=sorted({ord(sign) for sign in signs}))
+        subsetter.subset(font)
+        subset.save_font(font, target, options)
 
 
 def cut_mathematics(signs: Iterable[str], target: Path) -> None:
