@@ -37,9 +37,9 @@ MENDED = (
     (r'<div class="search-button__wrapper"', r'<div role="search" class="search-button__wrapper"'),
     (r'(<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>)(.*?<main[^>]*>)', r"\2\1"),
     (r'<nav class="bd-toc-nav page-toc">', r'<nav class="bd-toc-nav page-toc" aria-label="On this page">'),
-    (r'<main id="main-content" class="bd-main" role="main">', r'<main id="main-content" class="bd-main" tabindex="-1">'),
     # its name is what can be read on it
     (r'(<button class="btn search-button-field search-button__button" title="Search") aria-label="Search"', r"\1"),
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     (r'<i class="((?:theme-switch )?fa-)', r'<i aria-hidden="true" class="\1'),
 )
 
