@@ -17,10 +17,11 @@ MATH = r"""() => {
     for (const node of document.querySelectorAll('math')) {
         if (node.querySelector('merror')) wrong.push('TeX error: ' + node.textContent.slice(0, 80));
         const box = node.getBoundingClientRect();
-        if (node.checkVisibility() && (!box.width || !box.height)) wrong.push('formula of no size: ' + node.outerHTML.slice(0, 80));
+        if (node.checkVisibility() && !(box.width && box.height))
+            wrong.push('formula of no size: ' + node.outerHTML.slice(0, 80));
         if (getComputedStyle(node).fontFamily.split(',')[0] !== '"Book Math"') wrong.push('formula in another font');
     }
-    if (all.length && !document.fonts.check('1em "Book Math"', '𝑥')) wrong.push('the font of the formulas is not there');
+    if (all.length && !document.fonts.check('1em "Book Math"', '𝑥')) wrong.push('the font of formulas is missing');
     const walk = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) {
         const node = walk.currentNode;
@@ -219,6 +220,7 @@ def test_each_kind_of_problem_is_found(page: Any, address: str) -> None:
     page.route("https://example.invalid/", lambda route: route.abort())
     found = "\n".join(problems(page, f"{address}/bad.html"))
     kinds = ("asks another host", "failed: https://example.invalid", "404: ", "console: ", "script error: ",
-             "raw TeX", "formula not typeset", "TeX error", "another font", "axe button-name", "cell without output", "without alt text", "does not load", "text alternative",
+             "raw TeX", "formula not typeset", "TeX error", "another font", "axe button-name",
+             "cell without output", "without alt text", "does not load", "text alternative",
              "px on a screen", "contrast 1.")
     assert [kind for kind in kinds if kind not in found] == []
