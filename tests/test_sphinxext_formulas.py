@@ -16,9 +16,10 @@ from mixtheory.sphinxext.fonts import cut_mathematics
 @pytest.fixture(scope="module")
 def results():
     """A few formulas, in one process."""
-    inline = ["x", "a+b = -c", r"\operatorname{Var} X", r"\mathbb{E}\,\boldsymbol{\Sigma}", r"\tilde x", "|x|", r"\bogus",
-              r"\left(\frac{1}{2}\right)\left(x_1\right)", r"\mathcal{L}\mathrm{d}", r"\sqrt{x}"]
-    display = [r"\begin{split}a &= b \\ &= c\end{split}", r"\frac{1}", r"\begin{array}{c|c}a&b\end{array}", r"\tag{1} x"]
+    inline = ["x", "a+b = -c", r"\operatorname{Var} X", r"\mathbb{E}\,\boldsymbol{\Sigma}", r"\tilde x", "|x|",
+              r"\bogus", r"\left(\frac{1}{2}\right)\left(x_1\right)", r"\mathcal{L}\mathrm{d}", r"\sqrt{x}"]
+    display = [r"\begin{split}a &= b \\ &= c\end{split}", r"\frac{1}", r"\begin{array}{c|c}a&b\end{array}",
+               r"\tag{1} x"]
     wanted = [(tex, False) for tex in inline] + [(tex, True) for tex in display]
     return {tex: result for (tex, _), result in formulas.convert(wanted).items()}
 
