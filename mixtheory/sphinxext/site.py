@@ -17,7 +17,8 @@ UNUSED = ("sphinx_thebe", "sphinx.ext.mathjax")     # no live code; formulas are
 
 # Scripts, and what a page must contain to be given them; icons come from a font, not from a script.
 WANTED_BY = {"design-tabs.js": r'class="sd-tab', "clipboard.min.js": r'class="highlight',
-             "copybutton.js": r'class="highlight', "togglebutton.js": r'class="(?:[^"]* )?(?:dropdown|toggle)[ "]', "all.min.js": r"(?!)"}
+             "copybutton.js": r'class="highlight', "togglebutton.js": r'class="(?:[^"]* )?(?:dropdown|toggle)[ "]',
+             "all.min.js": r"(?!)"}
 SCRIPT = re.compile(r'<script\b[^>]*\ssrc="[^"]*?(?P<name>[^/"?]+)(?:\?[^"]*)?"[^>]*></script>\n?')
 GRAPH_STYLE = re.compile(r'(?<=<div class="mt-graph">)<style>.*?</style>', re.DOTALL)
 
@@ -46,6 +47,8 @@ MENDED = (
     (r'<p class="((?:collapsed|expanded) admonition-title)">([^<]*)</p>', r'<span class="\1">\2</span>'),
     # an id that every exercise, solution and theorem has is none
     (r' id="(?:exercise|solution|proof)-content"', ""),
+    # an entry of a bibliography is an item of a list: the role of its own is deprecated
+    (r' role="doc-biblioentry"', ' role="listitem"'),
     # on the search page, two fields
     (r'id="search-input"(.*id="search-input")', r'id="search-input-above"\1'),
     # the browser knows the size of a picture before it is there
