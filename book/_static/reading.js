@@ -33,7 +33,8 @@ const WIDE = ".math, .mt-statement, .mt-eq, .mt-table, .mt-figure, .pst-scrollab
 /** What scrolls can be reached with the tabulator, and nothing else can. */
 function reach() {
     const scrolls = node => node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === "auto";
-    const known = [...document.querySelectorAll(WIDE)].map(node => [node, scrolls(node)]);
+    const shown = [...document.querySelectorAll(WIDE)].filter(node => !node.closest("details:not([open])"));
+    const known = shown.map(node => [node, scrolls(node)]); // what is folded away would be laid out to be measured
     for (const [node, wide] of known) {                     // not in between: each change would lay out the page anew
         if (wide === node.hasAttribute("tabindex")) continue;
         if (wide) node.tabIndex = 0;
