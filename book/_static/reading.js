@@ -28,7 +28,7 @@ document.addEventListener("copy", event => {
     event.preventDefault();
 });
 
-const WIDE = ".math, .mt-statement, .mt-eq, .mt-table, .mt-figure, .pst-scrollable-table-container, .proof > section";
+const WIDE = "pre, .math, .mt-statement, .mt-eq, .mt-table, .mt-figure, .pst-scrollable-table-container, .proof > section";
 
 /** What scrolls can be reached with the tabulator, and nothing else can. */
 function reach() {
@@ -36,7 +36,7 @@ function reach() {
     const shown = [...document.querySelectorAll(WIDE)].filter(node => !node.closest("details:not([open])"));
     const known = shown.map(node => [node, scrolls(node)]); // what is folded away would be laid out to be measured
     for (const [node, wide] of known) {                     // not in between: each change would lay out the page anew
-        if (wide === node.hasAttribute("tabindex")) continue;
+        if (wide === (node.getAttribute("tabindex") === "0")) continue;
         if (wide) node.tabIndex = 0;
         else node.removeAttribute("tabindex");
     }

@@ -82,5 +82,11 @@ def browse() -> Iterator[Any]:
 
 
 def settle(page: Any) -> None:
-    """Wait until every font is there and what scrolls is known."""
-    page.evaluate("async () => { await document.fonts.ready; await new Promise(requestAnimationFrame); }")
+    """Wait until every font is there, what scrolls is known and no colour is on its way to another."""
+    page.evaluate("""async () => {
+        await document.fonts.ready;
+        for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+        await new Promise(done => setTimeout(done));
+        await Promise.race([Promise.allSettled(document.getAnimations().map(each => each.finished)),
+                            new Promise(done => setTimeout(done, 1000))]);
+    }""")
