@@ -24,10 +24,11 @@ from mixtheory.evidence import ledger as ledgers
 from mixtheory.evidence.account import Account, accounts, coverage, verdict
 from mixtheory.evidence.graph import MARKER, Node, draw
 from mixtheory.evidence.record import Observation, Record, RecordError
+from mixtheory.exercises import exercises as exercise_registry
 from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
-           "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
+           "exercises", "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
            "sign_verdict", "table", "theorem", "trial", "trial_summary", "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
@@ -387,6 +388,22 @@ def _account_card(a: Account) -> str:
     by = f"<dt>decided by</dt><dd>{links}</dd>" if links else ""
     return (f'<div class="mt-account"><dl><dt>it is said</dt><dd>{tex_to_html(a.says)}</dd>'
             f'<dt>verdict</dt><dd class="{VERDICT_TONE.get(word, "")}">{word}</dd>{truth}{by}</dl></div>')
+
+
+# ---- exercises ---------------------------------------------------------------------------------------------------
+
+def exercises(chapter: str) -> Html:
+    """The head of a chapter's exercises: how to check an answer, and the notebook to do it in."""
+    found = exercise_registry(chapter)
+    judged = sum(e.wants is not None for e in found.values())
+    if not found:
+        raise DomainError(f"chapter = {chapter!r}: no exercise of it is declared")
+    return Html(
+        f'<div class="mt-exercises"><p>{len(found)} exercises, {judged} of which a program can judge. '
+        "It says whether an answer is right, or in what way it is wrong, and never shows the answer:</p>"
+        f'<pre>from mixtheory.exercises import check\ncheck("{next(iter(found))}", answer)</pre>'
+        f'<p><a class="mt-download" download href="exercises/{chapter}.ipynb">Exercise notebook of this chapter</a></p>'
+        "</div>")
 
 
 # ---- pieces ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,26 @@
+"""Exercises of the book, chapter by chapter, with checkers that do not hold the answers.
+
+In a notebook: `from mixtheory.exercises import check`, then `check("covariance-two", answer)`. The texts stand in the
+chapters. One file a chapter declares its exercises; importing this package registers all of them.
+"""
+
+from __future__ import annotations
+
+from mixtheory.exercises.engine import (
+    LEVELS,
+    Choice,
+    Exercise,
+    Formula,
+    Function,
+    Number,
+    Verdict,
+    Witness,
+    check,
+    confirm,
+    exercises,
+)
+
+__all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Verdict", "Witness", "check", "confirm",
+           "exercises"]
+
+from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing a chapter registers its exercises
