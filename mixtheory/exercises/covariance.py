@@ -55,7 +55,8 @@ def _classes(alpha: float, p: float) -> float:
     """Variance of mixed class means +1 and -1 that meet their own kind with probability p."""
     lam, mass = symmetric(alpha).quadrature(nodes=8)
     pairs = (((1, 1), p / 2), ((-1, -1), p / 2), ((1, -1), (1 - p) / 2), ((-1, 1), (1 - p) / 2))
-    return float(sum(w * m * (v * a + (1 - v) * b) ** 2 for (a, b), w in pairs for v, m in zip(lam, mass, strict=True)))
+    nodes = list(zip(lam, mass, strict=True))
+    return float(sum(w * m * (v * a + (1 - v) * b) ** 2 for (a, b), w in pairs for v, m in nodes))
 
 
 Exercise(
@@ -91,7 +92,8 @@ def _covariances(rng: np.random.Generator) -> list[dict]:
 Exercise(
     name="covariance-features", level="core", minutes=15,
     wants=Function(
-        arguments=("alpha", "Sigma"), returns="the covariance (d, d)", truth=_per_feature, cases=_covariances, mistakes={
+        arguments=("alpha", "Sigma"), returns="the covariance (d, d)", truth=_per_feature, cases=_covariances,
+        mistakes={
             "all features share one lambda": lambda alpha, Sigma: (alpha + 1) / (2 * alpha + 1) * Sigma,
             "features also have partners of their own":
                 lambda alpha, Sigma: (alpha + 1) / (2 * alpha + 1) * np.diag(np.diag(Sigma))}))
