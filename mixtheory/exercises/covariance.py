@@ -63,7 +63,7 @@ Exercise(
     name="covariance-classes", level="core", minutes=15,
     wants=Formula(
         symbols=("alpha", "p"), truth=_classes,
-        points=({"alpha": 0.4, "p": 0.3}, {"alpha": 1.0, "p": 0.9}, {"alpha": 2.6, "p": 0.55}, {"alpha": 1.4, "p": 0.1}),
+        points=[{"alpha": a, "p": p} for a, p in ((0.4, 0.3), (1.0, 0.9), (2.6, 0.55), (1.4, 0.1))],
         mistakes={"the class of the partner does not matter": lambda alpha, p: (alpha + 1) / (2 * alpha + 1),
                   "p is the probability of the other class":
                       lambda alpha, p: (alpha + 1 + alpha * (1 - 2 * p)) / (2 * alpha + 1),
