@@ -33,7 +33,8 @@ def lab(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     places = {name: str(folder / f".{name.lower()}") for name in
               ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-    environment = {**os.environ, **places, "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **places, "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"),
+                   "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
          "--IdentityProvider.token=", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"],
