@@ -14,18 +14,19 @@ from mixtheory.mixing import Beta, symmetric
 
 X = np.array([-1.3, 0.2, 0.9, 1.1, 2.4, 4.0])
 Y = np.array([0.5, -0.8, 1.9, 0.4, 1.2, 3.7])
-Mixed = tuple[np.ndarray, np.ndarray, np.ndarray]      # features, targets, probabilities
+Shares = list[tuple[float, float, float]]               # share of the first in features and target, probability
+Mixed = tuple[np.ndarray, np.ndarray, np.ndarray]       # features, targets, probabilities
 
 
 # ---- all mixed points of a data set ------------------------------------------------------------------------------
 
-def _mixed(x: np.ndarray, y: np.ndarray, shares: list[tuple[float, float, float]], P: np.ndarray | None = None) -> Mixed:
+def _mixed(x: np.ndarray, y: np.ndarray, shares: Shares, P: np.ndarray | None = None) -> Mixed:
     """Every mixed point with its probability.
 
     Args:
         x: features (n,) or (n, p).
         y: targets (n,).
-        shares: (share of the first in the features, its share in the target, probability).
+        shares: the law of the weights.
         P: (n, n) probabilities of the partner, one row an example; None: all alike.
     """
     n = len(x)
@@ -45,13 +46,13 @@ def _fit(x: np.ndarray, y: np.ndarray, mass: np.ndarray, *, intercept: bool = Tr
     return np.linalg.solve(A.T @ (mass[:, None] * A) + penalty, A.T @ (mass * y))
 
 
-def _tied(law: object) -> list[tuple[float, float, float]]:
+def _tied(law: object) -> Shares:
     """Shares of mixup proper."""
     lam, mass = law.quadrature(nodes=6)
     return [(v, v, m) for v, m in zip(lam, mass, strict=True)]
 
 
-def _slope(shares: list[tuple[float, float, float]]) -> float:
+def _slope(shares: Shares) -> float:
     """Slope on the mixed points of the small data set, over that of least squares."""
     return float(_fit(*_mixed(X, Y, shares))[1] / np.polyfit(X, Y, 1)[0])
 
@@ -155,12 +156,11 @@ def _survivors() -> str:
     def both(method: object, **how: object) -> tuple[np.ndarray, np.ndarray]:
         return method(plain, **how), method(LAW, **how)
 
-    def weighted(shares: list[tuple[float, float, float]], weight: object = None,
-                 P: np.ndarray | None = None) -> np.ndarray:
+    def weighted(shares: Shares, weight: object = None, P: np.ndarray | None = None) -> np.ndarray:
         P = np.full((n, n), 1 / n) if P is None else P
         return _fit(*_mixed(X, Y, [(a, b, w * (weight(a) if weight else 1)) for a, b, w in shares], P))[1:]
 
-    def late(shares: list[tuple[float, float, float]]) -> np.ndarray:
+    def late(shares: Shares) -> np.ndarray:
         z, t, mass = _mixed(X, Y, shares)
         return _fit(squares(z[:, 0]), t, mass)[1:]
 
@@ -177,7 +177,7 @@ def _survivors() -> str:
 
 Exercise(name="least_squares-survives", level="core", minutes=20, wants=Choice(
     options="abcdefgh", truth=_survivors, mistakes={
-        "acdf": "Of these, one mixes the features after they were bent and one before. Look at the mean of the residuals.",
+        "acdf": "One of these bends the features after mixing. Is the new residual a mix of residuals?",
         "abcf": "Is there a constant in the fit? Without one, whose mean has to vanish?",
         "acfh": "Which pairs occur decides which covariances are averaged.",
         "acfg": "Which pairs count decides which covariances are averaged."}))
