@@ -93,7 +93,8 @@ Exercise(name="how_verified-blocks", level="core", minutes=15, wants=Formula(
             {"n": 3, "v": 0.7, "w": 0.6}), mistakes={
         "standard errors are compared instead of variances": lambda n, v, w: _too_small(n, v, w) ** 0.5,
         "all values of a batch are equal": lambda n, v, w: n,
-        "the shared part does not count in the spread of single values": lambda n, v, w: (n * v + w) / w,
+        "v is left out of the spread of single values": lambda n, v, w: _too_small(n, v, w) * (v + w) / w,
+        "the square of the standard error is not divided by n": lambda n, v, w: _too_small(n, v, w) / n,
         "a batch has n + 1 examples": lambda n, v, w: _too_small(n + 1, v, w)}))
 
 

@@ -68,7 +68,7 @@ def _replaces(c: float) -> float:
 
 Exercise(name="least_squares-constant", level="warm-up", minutes=5, wants=Formula(
     symbols=("c",), truth=_replaces, points=({"c": 0.1}, {"c": 0.3}, {"c": 0.62}, {"c": 0.95}), mistakes={
-        "the ridge is weakened where it is strengthened": lambda c: c**2 + (1 - c) ** 2,
+        "the ridge is weakened where it is strengthened": lambda c: 1 / _replaces(c),
         "all covariance is multiplied by c": lambda c: 1 / c,
         "the law has the mean of S of the uniform law": lambda c: 1.5}))
 
@@ -126,7 +126,7 @@ Exercise(name="least_squares-own", level="core", minutes=15, wants=Formula(
     points=({"a": 0.5, "b": 0.5}, {"a": 2.3, "b": 0.8}, {"a": 1.4, "b": 3.0}, {"a": 1.9, "b": 0.9}), mistakes={
         "the targets are mixed too": lambda a, b: 1.0,
         "the covariance of the features is not mixed": lambda a, b: a / (a + b),
-        "the weight is replaced by its mean": lambda a, b: a * (a + b) / (a**2 + b**2),
+        "the weight is replaced by its mean": lambda a, b: _slope([(a / (a + b), 1.0, 1.0)]),
         "a and b are exchanged": lambda a, b: _own_label(b, a)}))
 
 
@@ -243,7 +243,7 @@ Exercise(name="least_squares-turn", level="challenge", minutes=25, wants=Witness
 
 # ---- three at once -----------------------------------------------------------------------------------------------
 
-def _three_noise(alpha: float) -> float:
+def _three_noise(alpha: float, power: int = 2) -> float:
     """Variance of the slope's score on triples, over its squared curvature: every triple, Dirichlet by quadrature."""
     x, e = np.array([-1.0, -1.0, 1.0, 1.0]), np.array([-1.0, 1.0, -1.0, 1.0])      # errors that know nothing of x
     t, first = roots_jacobi(6, 2 * alpha - 1, alpha - 1)
@@ -256,7 +256,7 @@ def _three_noise(alpha: float) -> float:
         square += m1 * m2 * np.mean((z * error) ** 2)
         curve += m1 * m2 * np.mean(z**2)
         total += m1 * m2
-    return float(square / total / (curve / total) ** 2)
+    return float(square / total / (curve / total) ** power)
 
 
 Exercise(name="least_squares-three", level="challenge", minutes=30, wants=Formula(
@@ -265,8 +265,8 @@ Exercise(name="least_squares-three", level="challenge", minutes=30, wants=Formul
         "two examples are mixed instead of three":
             lambda alpha: (alpha**2 + 3 * alpha + 3) * (2 * alpha + 1) / ((2 * alpha + 3) * (alpha + 1) ** 2),
         "the spread of the weights is left out": lambda alpha: 1.0,
-        "only the fourth powers of the weights are counted":
-            lambda alpha: (alpha + 2) * (alpha + 3) * (3 * alpha + 1) / (3 * (alpha + 1) ** 2 * (3 * alpha + 2))}))
+        "the curvature is not squared": lambda alpha: _three_noise(alpha, power=1),
+        "the curvature is taken to be that of the data": lambda alpha: _three_noise(alpha, power=0)}))
 
 
 # ---- random effects ----------------------------------------------------------------------------------------------
@@ -289,7 +289,6 @@ def _best_alpha(m: float, q: float) -> float:
 Exercise(name="least_squares-effects", level="research", minutes=45, wants=Formula(
     symbols=("m", "q"), truth=_best_alpha, tolerance=1e-5,
     points=({"m": 2, "q": 0.4}, {"m": 3, "q": 1.7}, {"m": 5, "q": 0.3}, {"m": 8, "q": 0.9}), mistakes={
-        "a group has one example": lambda m, q: q,
-        "the group has 2 m examples": lambda m, q: 2 * m * q,
-        "the differences within a group are taken not to shrink": lambda m, q: m * q / 2,
-        "s is taken for the factor on the difference of the groups": lambda m, q: m * q / (1 - m * q)}))
+        "a group has 2 m examples": lambda m, q: _best_alpha(2 * m, q),
+        "the two variances are exchanged": lambda m, q: _best_alpha(m, 1 / q),
+        "q is a quotient of standard deviations": lambda m, q: _best_alpha(m, q**2)}))
