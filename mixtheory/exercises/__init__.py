@@ -23,5 +23,6 @@ from mixtheory.exercises.engine import (
 __all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Verdict", "Witness", "check", "confirm",
            "exercises"]
 
+from mixtheory.exercises import calibration  # noqa: F401, E402, I001
 from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing a chapter registers its exercises
 from mixtheory.exercises import gradients  # noqa: F401, E402, I001

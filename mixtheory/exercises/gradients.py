@@ -18,15 +18,13 @@ from mixtheory.mixing import symmetric
 
 PS = ({"p": 0.91}, {"p": 0.36}, {"p": 0.07}, {"p": 0.62})
 
+SIGNS = hadamard(32)[:, 1:]             # 32 trials of up to 31 signs: of mean zero and uncorrelated over the trials
+
 
 def _batch(rows: np.ndarray) -> tuple[float, float]:
-    """Noise at w_* and pull of the mean gradient of rows (R, n), those of n unmixed examples being one.
-
-    Features and noises are signs, uncorrelated over the columns of a Hadamard matrix, and all of them are tried.
-    """
-    signs = hadamard(32)[:, 1:rows.shape[1] + 1]
-    x = signs @ rows.T                  # mixed features, one line a trial; the mixed noises have the same trials
-    gradients = x @ x.T / len(rows)     # features of one trial with the noises of another
+    """Noise at w_* and pull of the mean gradient of rows (R, n), those of n unmixed examples being one."""
+    x = SIGNS[:, :rows.shape[1]] @ rows.T       # mixed features (or noises), one trial a line
+    gradients = x @ x.T / len(rows)             # features of one trial, noises of another
     return float(rows.shape[1] * (gradients**2).mean()), float((x**2).mean())
 
 
