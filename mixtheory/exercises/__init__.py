@@ -26,3 +26,4 @@ __all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Ver
 from mixtheory.exercises import calibration  # noqa: F401, E402, I001
 from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing a chapter registers its exercises
 from mixtheory.exercises import gradients  # noqa: F401, E402, I001
+from mixtheory.exercises import labels  # noqa: F401, E402, I001
