@@ -127,6 +127,8 @@ Exercise(
                 lambda x: _density(x, 0.0, 1.0) - _density(x, 0.0, tau**2), 1e-9, 8 * tau, xtol=1e-12)),
             "the square of the distance is handed in": lambda tau: _border(tau) ** 2}))
 
+Exercise(name="calibration-report", level="core", minutes=15)
+
 
 # ---- mixed twice -------------------------------------------------------------------------------------------------
 
@@ -193,14 +195,14 @@ Exercise(name="calibration-mirror", level="challenge", minutes=30, wants=Witness
 
 # ---- shown lambda ------------------------------------------------------------------------------------------------
 
-def _shown(x: float, lam: float, m: float) -> float:
+def _shown(x: float, lam: float, m: float, one_half: bool = False) -> float:
     """Mean label of mixed inputs in a narrow window about x, by the normal law of each of the four pairs."""
     spread, window = np.sqrt(lam**2 + (1 - lam) ** 2), 1e-3
     hit = label = 0.0
     for y, z in itertools.product((1, 0), repeat=2):
         centre = lam * (2 * y - 1) * m + (1 - lam) * (2 * z - 1) * m
         chance = ndtr((x + window - centre) / spread) - ndtr((x - window - centre) / spread)
-        hit, label = hit + chance, label + chance * (lam * y + (1 - lam) * z)
+        hit, label = hit + chance, label + chance * ((y + z) / 2 if one_half else lam * y + (1 - lam) * z)
     return float(label / hit)
 
 
@@ -222,6 +224,6 @@ Exercise(
             rng.uniform(-2, 2, 6), rng.uniform(0.05, 0.95, 6), rng.uniform(0.5, 1.6, 6), strict=True)],
         mistakes={
             "the model does not see lambda, which is uniform": _not_shown,
+            "a pair of two classes has the label one half":
+                lambda x, lam, m: _shown(x, lam, m, one_half=True),
             "nothing is mixed": lambda x, lam, m: expit(2 * m * x)}))
-
-Exercise(name="calibration-report", level="core", minutes=15)

@@ -45,6 +45,8 @@ Exercise(
     wants=Formula(symbols=("p",), truth=lambda p: (_noise(_ring(p)) + _noise(_ring(1 - p))) / 2, points=PS, mistakes={
         "every mixed example has examples of its own": lambda p: (p**2 + (1 - p) ** 2) ** 2,
         "only the features are mixed, or only the noise": lambda p: p**2 + (1 - p) ** 2,
+        "two neighbours share one product of feature and noise, not two":
+            lambda p: (_noise(_ring(p)) + (p**2 + (1 - p) ** 2) ** 2) / 2,
         "the batch is flipped, not rolled": lambda p: _noise(p * np.eye(4) + (1 - p) * np.eye(4)[::-1])}))
 
 
@@ -138,9 +140,10 @@ Exercise(
         symbols=("p", "kappa"), truth=_signal,
         points=tuple({"p": p, "kappa": kappa} for p, kappa in ((0.2, 9.0), (0.55, 1.8), (0.9, 4.5), (0.4, 6.3))),
         mistakes={
-            "nothing is mixed": lambda p, kappa: kappa - 1,
+            "nothing is mixed": lambda p, kappa: _signal(0.0, kappa),
             "the fourth moment of a sum is the sum of the fourth moments":
                 lambda p, kappa: (p**4 + (1 - p) ** 4) * kappa / (p**2 + (1 - p) ** 2) ** 2 - 1,
+            "the change is handed in": lambda p, kappa: _signal(p, kappa) - _signal(0.0, kappa),
             "the second moment is taken for the variance": lambda p, kappa: _signal(p, kappa) + 1}))
 
 

@@ -127,7 +127,7 @@ Exercise(
 
 # ---- among others ------------------------------------------------------------------------------------------------
 
-def _others(x: np.ndarray, i: int, own: bool = False, folded: bool = True) -> np.ndarray:
+def _others(x: np.ndarray, i: int, *, own: bool = False, folded: bool = True) -> np.ndarray:
     """Mean and variance of all mixed versions of x[i], partner by partner, over a rule that is exact for squares."""
     nodes, mass = np.polynomial.legendre.leggauss(3)
     theta = (0.75 + nodes / 4 if folded else 0.5 + nodes / 2)[:, None]
@@ -141,10 +141,12 @@ Exercise(
     name="labels-others", level="core", minutes=25,
     wants=Function(
         arguments=("x", "i"), returns="an array of two numbers, mean and variance", truth=_others,
-        cases=lambda rng: [{"x": rng.standard_normal(n) * 2 + 1, "i": int(rng.integers(n))} for n in (2, 3, 5, 9)],
+        cases=lambda rng: [{"x": rng.standard_normal(n) * 2 + 1, "i": int(rng.integers(n))} for n in (3, 4, 6, 9)],
         mistakes={
             "the example may be its own partner": lambda x, i: _others(x, i, own=True),
-            "the partner may have the larger share": lambda x, i: _others(x, i, folded=False)}))
+            "the partner may have the larger share": lambda x, i: _others(x, i, folded=False),
+            "the variance of the others is divided by their number less one": lambda x, i:
+                _others(x, i) + np.array([0, (np.delete(x, i).var(ddof=1) - np.delete(x, i).var()) / 12])}))
 
 
 # ---- without the partner's class ---------------------------------------------------------------------------------
