@@ -60,13 +60,13 @@ Exercise(name="geometry-cubic", level="core", minutes=15, wants=Formula(
 
 def _least(best: Callable[[np.ndarray], float], *, absolute: bool = True, selves: bool = True) -> float:
     """Loss when every thin slice of x~ gets the best constant for the labels y~ in it; nine pairs, a fine grid."""
-    lam = (np.arange(12_000) + 0.5) / 12_000
+    lam = (np.arange(6_000) + 0.5) / 6_000
     x, y = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0])
     pairs = [(i, j) for i, j in itertools.product(range(3), repeat=2) if selves or i != j]
     mixed = np.array([[lam * v[i] + (1 - lam) * v[j] for i, j in pairs] for v in (x, y)]).reshape(2, -1)
     mixed = mixed[:, np.abs(mixed[0] - np.round(mixed[0])) > 1e-9]          # a self-pair costs nothing
     order = np.argsort(mixed[0])
-    place, label = np.floor(mixed[0, order] * 1000), mixed[1, order]
+    place, label = np.floor(mixed[0, order] * 400), mixed[1, order]
     total = 0.0
     for labels in np.split(label, np.flatnonzero(np.diff(place)) + 1):
         error = np.abs(labels - best(labels))
