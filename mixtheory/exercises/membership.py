@@ -149,6 +149,9 @@ Exercise(name="membership-flow", level="core", minutes=20, wants=Formula(
         "the flow has arrived": lambda alpha, d, t: 1.0}))
 
 
+Exercise(name="membership-report", level="core", minutes=20)
+
+
 # ---- points in the plane -----------------------------------------------------------------------------------------
 
 def _own(points: np.ndarray, alpha: float, r: float) -> float:
