@@ -189,9 +189,9 @@ def _boundary(c: float, *, norm: float = 2000.0) -> float:
 Exercise(name="curvature-boundary", level="challenge", minutes=20, wants=Formula(
     symbols=("c",), truth=_boundary, points=({"c": 0.31}, {"c": 0.74}, {"c": 1.2}, {"c": 2.1}), tolerance=1e-4,
     mistakes={
-        "the boundary passes through the centre": lambda c: math.sqrt(2),
+        "the boundary passes through the centre": lambda c: _boundary(0.001),
         "the curvature across the weights is meant": lambda c: _boundary(c) / 2,
-        "the density is compared without its normalising constant": lambda c: math.exp(-(c**2) / 2)}))
+        "the density is compared without its normalising constant": lambda c: _boundary(c) / math.sqrt(2)}))
 
 
 # ---- who sharpened it --------------------------------------------------------------------------------------------

@@ -29,11 +29,15 @@ def _price(profile: Callable[[np.ndarray], np.ndarray], edges: Sequence[float]) 
 
 # ---- the larger share --------------------------------------------------------------------------------------------
 
+def _folded(k: float, J: float) -> float:
+    return _price(lambda lam: J * np.maximum(0, lam - k), (0.5, 1))
+
+
 Exercise(name="geometry-fold", level="warm-up", minutes=10, wants=Formula(
-    symbols=("k", "J"), truth=lambda k, J: _price(lambda lam: J * np.maximum(0, lam - k), (0.5, 1)),
+    symbols=("k", "J"), truth=_folded,
     points=({"k": 0.11, "J": 1.3}, {"k": 0.27, "J": -0.6}, {"k": 0.42, "J": 2.1}), mistakes={
         "the smaller share is kept as often as the larger": lambda k, J: J**2 * k**2 * (1 - k) ** 2 / 3,
-        "the density of the weight is 1 on half the interval, and not 2": lambda k, J: J**2 * k**2 / 24,
+        "the density of the weight is 1 on half the interval, and not 2": lambda k, J: _folded(k, J) / 2,
         "the weight is always three quarters": lambda k, J: J**2 * k**2 / 16}))
 
 
@@ -49,11 +53,15 @@ Exercise(name="geometry-step", level="core", minutes=10, wants=Formula(
 
 # ---- a cubic -----------------------------------------------------------------------------------------------------
 
+def _parabola(a: float, h: float) -> float:
+    return _price(lambda lam: a * (h * (lam - 0.5)) ** 2, (0, 1))
+
+
 Exercise(name="geometry-cubic", level="core", minutes=15, wants=Formula(
     symbols=("m", "h"), truth=lambda m, h: _price(lambda lam: (m + h * (lam - 0.5)) ** 3, (0, 1)),
     points=({"m": 0.3, "h": 1.3}, {"m": -0.2, "h": 2.7}, {"m": 0.06, "h": 0.4}, {"m": 1.1, "h": 3.1}), mistakes={
-        "only the curvature at the midpoint counts": lambda m, h: 3 * m**2 * h**4 / 10,
-        "the curvature is taken at an end": lambda m, h: 3 * (m + h / 2) ** 2 * h**4 / 10}))
+        "only the curvature at the midpoint counts": lambda m, h: _parabola(3 * m, h),
+        "the curvature is taken at an end": lambda m, h: _parabola(3 * (m + h / 2), h)}))
 
 
 # ---- absolute loss -----------------------------------------------------------------------------------------------

@@ -93,10 +93,11 @@ def _exposure(p: float, k: float, tau: float) -> float:
 Exercise(name="membership-noise", level="core", minutes=15, wants=Formula(
     symbols=("p", "k", "tau"), truth=_exposure,
     points=({"p": 11, "k": 4, "tau": 0.7}, {"p": 5, "k": 1, "tau": 1.9}, {"p": 7, "k": 6, "tau": 0.2}), mistakes={
-        "what is withheld is seen all the same": lambda p, k, tau: p / (1 + tau**2),
+        "what is withheld is seen all the same": lambda p, k, tau: _exposure(p, p, tau),
         "the added noise is the only noise": lambda p, k, tau: k / tau**2,
         "standard deviations add": lambda p, k, tau: k / (1 + tau) ** 2,
-        "the exposure is linear in the ratio of signal to noise": lambda p, k, tau: k / math.sqrt(1 + tau**2)}))
+        "the exposure is linear in the ratio of signal to noise":
+            lambda p, k, tau: math.sqrt(k * _exposure(p, k, tau))}))
 
 
 # ---- three examples and a ridge ----------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ Exercise(name="membership-flow", level="core", minutes=20, wants=Formula(
     mistakes={
         "mixing does not touch the flow": lambda alpha, d, t: 1 - math.exp(-d * t),
         "the curvature shrinks and the pull of the targets does not":
-            lambda alpha, d, t: (2 * alpha + 1) / (alpha + 1) * (1 - math.exp(-(alpha + 1) / (2 * alpha + 1) * d * t)),
+            lambda alpha, d, t: _stopped(alpha, d, t) / symmetric(alpha).expect(lambda v: v**2 + (1 - v) ** 2),
         "the flow has arrived": lambda alpha, d, t: 1.0}))
 
 
@@ -218,7 +219,7 @@ Exercise(name="membership-variance", level="challenge", minutes=30, wants=Formul
     points=({"alpha": 0.3, "kappa": 3.0}, {"alpha": 1.0, "kappa": 1.8}, {"alpha": 4.2, "kappa": 5.5}), mistakes={
         "nothing is mixed": lambda alpha, kappa: (kappa - 1) / 2,
         "the gap shrinks with the data": lambda alpha, kappa: (kappa - 1) / 2 * (alpha + 1) / (2 * alpha + 1),
-        "a record takes part in a pair only once": lambda alpha, kappa: (kappa - 1) / 4 * (2 * alpha + 1) / (alpha + 1),
+        "a record takes part in a pair only once": lambda alpha, kappa: _variance(alpha, kappa) / 2,
         "the score is taken at the true variance": lambda alpha, kappa: (kappa - 1) * (alpha + 1) / (2 * alpha + 1)}))
 
 
