@@ -25,6 +25,9 @@ __all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Ver
 
 from mixtheory.exercises import calibration  # noqa: F401, E402, I001
 from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing a chapter registers its exercises
+from mixtheory.exercises import geometry  # noqa: F401, E402, I001
+from mixtheory.exercises import curvature  # noqa: F401, E402, I001
+from mixtheory.exercises import membership  # noqa: F401, E402, I001
 from mixtheory.exercises import mixing_moments  # noqa: F401, E402, I001
 from mixtheory.exercises import least_squares  # noqa: F401, E402, I001
 from mixtheory.exercises import how_verified  # noqa: F401, E402, I001
