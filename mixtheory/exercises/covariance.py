@@ -55,14 +55,15 @@ def _classes(alpha: float, p: float) -> float:
     """Variance of mixed class means +1 and -1 that meet their own kind with probability p."""
     lam, mass = symmetric(alpha).quadrature(nodes=8)
     pairs = (((1, 1), p / 2), ((-1, -1), p / 2), ((1, -1), (1 - p) / 2), ((-1, 1), (1 - p) / 2))
-    return float(sum(w * m * (v * a + (1 - v) * b) ** 2 for (a, b), w in pairs for v, m in zip(lam, mass, strict=True)))
+    nodes = list(zip(lam, mass, strict=True))
+    return float(sum(w * m * (v * a + (1 - v) * b) ** 2 for (a, b), w in pairs for v, m in nodes))
 
 
 Exercise(
     name="covariance-classes", level="core", minutes=15,
     wants=Formula(
         symbols=("alpha", "p"), truth=_classes,
-        points=({"alpha": 0.4, "p": 0.3}, {"alpha": 1.0, "p": 0.9}, {"alpha": 2.6, "p": 0.55}, {"alpha": 1.4, "p": 0.1}),
+        points=[{"alpha": a, "p": p} for a, p in ((0.4, 0.3), (1.0, 0.9), (2.6, 0.55), (1.4, 0.1))],
         mistakes={"the class of the partner does not matter": lambda alpha, p: (alpha + 1) / (2 * alpha + 1),
                   "p is the probability of the other class":
                       lambda alpha, p: (alpha + 1 + alpha * (1 - 2 * p)) / (2 * alpha + 1),
@@ -91,7 +92,8 @@ def _covariances(rng: np.random.Generator) -> list[dict]:
 Exercise(
     name="covariance-features", level="core", minutes=15,
     wants=Function(
-        arguments=("alpha", "Sigma"), returns="the covariance (d, d)", truth=_per_feature, cases=_covariances, mistakes={
+        arguments=("alpha", "Sigma"), returns="the covariance (d, d)", truth=_per_feature, cases=_covariances,
+        mistakes={
             "all features share one lambda": lambda alpha, Sigma: (alpha + 1) / (2 * alpha + 1) * Sigma,
             "features also have partners of their own":
                 lambda alpha, Sigma: (alpha + 1) / (2 * alpha + 1) * np.diag(np.diag(Sigma))}))
