@@ -26,4 +26,5 @@ __all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Ver
 from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing a chapter registers its exercises
 from mixtheory.exercises import engine_chapter  # noqa: F401, E402, I001
 from mixtheory.exercises import headline  # noqa: F401, E402, I001
+from mixtheory.exercises import practice  # noqa: F401, E402, I001
 from mixtheory.exercises import real_networks  # noqa: F401, E402, I001
