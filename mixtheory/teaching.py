@@ -13,7 +13,7 @@ from mixtheory.evidence.account import accounts, verdict
 from mixtheory.exercises import LEVELS, exercises
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["misconceptions", "overview", "rests_on", "title"]
+__all__ = ["misconceptions", "overview", "problem_sets", "rests_on", "title"]
 
 
 def title(chapter: str) -> str:
@@ -49,6 +49,24 @@ def overview(chapters: Sequence[str]) -> page.Html:
                      page.Html(f'<a href="slides/{name}.html">slides</a>, '
                                f'<a href="exercises/{name}.ipynb" download>exercise notebook</a>')))
     return page.table(("chapter", "rests on", "claims", "exercises", "for class"), rows)
+
+
+def problem_sets() -> page.Html:
+    """One row a problem set: what it is about, time, difficulty, points, and the notebook of the public course."""
+    from mixtheory.course import master
+    from mixtheory.course.handouts import SEED
+
+    rows = []
+    for path in master.masters():
+        made = master.read(path.stem, master.render(path, SEED))
+        points = sum(q.points for q in made.questions)
+        by_hand = sum(q.points for q in made.questions if q.manual)
+        number = path.stem.partition("_")[0]
+        rows.append((int(number), page.Html(f"<b>{html.escape(made.meta['title'])}</b><br>{html.escape(made.meta['kind'])}"),
+                     f"{made.meta['minutes'] / 60:.0f} h", f"{made.meta['difficulty']} of 5",
+                     f"{points}, {by_hand} of them by hand",
+                     page.Html(f'<a href="handouts/{path.stem}.ipynb" download>notebook</a>')))
+    return page.table(("set", "what", "time", "difficulty", "points", ""), rows)
 
 
 def misconceptions() -> page.Html:

@@ -28,3 +28,5 @@ from mixtheory.exercises import engine_chapter  # noqa: F401, E402, I001
 from mixtheory.exercises import headline  # noqa: F401, E402, I001
 from mixtheory.exercises import practice  # noqa: F401, E402, I001
 from mixtheory.exercises import real_networks  # noqa: F401, E402, I001
+from mixtheory.exercises import mixing_moments  # noqa: F401, E402, I001
+from mixtheory.exercises import least_squares  # noqa: F401, E402, I001

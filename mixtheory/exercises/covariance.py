@@ -15,22 +15,6 @@ from mixtheory.mixing import symmetric
 ALPHAS = ({"alpha": 0.23}, {"alpha": 0.8}, {"alpha": 1.7}, {"alpha": 6.1})
 
 
-# ---- three examples ----------------------------------------------------------------------------------------------
-
-def _three(alpha: float) -> float:
-    """Sum of three E[w^2], w the first of three Dirichlet weights, by Gauss-Jacobi on its density."""
-    x, mass = roots_jacobi(12, 2 * alpha - 1, alpha - 1)
-    return float(3 * mass @ ((1 + x) / 2) ** 2 / mass.sum())
-
-
-Exercise(
-    name="covariance-three", level="warm-up", minutes=10,
-    wants=Formula(symbols=("alpha",), truth=_three, points=ALPHAS, mistakes={
-        "two examples are mixed instead of three": lambda alpha: (alpha + 1) / (2 * alpha + 1),
-        "the weights are always one third": lambda alpha: 1 / 3,
-        "the first weight has the law Beta(alpha, alpha)": lambda alpha: 3 * (alpha + 1) / (4 * alpha + 2)}))
-
-
 # ---- a batch of two ----------------------------------------------------------------------------------------------
 
 def _two(p: float) -> float:
@@ -47,6 +31,22 @@ Exercise(
     wants=Formula(symbols=("p",), truth=_two, points=({"p": 0.9}, {"p": 0.35}, {"p": 0.02}, {"p": 0.61}), mistakes={
         "the two examples are independent draws": lambda p: p**2 + (1 - p) ** 2,
         "each of the two has a lambda of its own": lambda p: p**2 + (1 - p) ** 2 - 0.5}))
+
+
+# ---- three examples ----------------------------------------------------------------------------------------------
+
+def _three(alpha: float) -> float:
+    """Sum of three E[w^2], w the first of three Dirichlet weights, by Gauss-Jacobi on its density."""
+    x, mass = roots_jacobi(12, 2 * alpha - 1, alpha - 1)
+    return float(3 * mass @ ((1 + x) / 2) ** 2 / mass.sum())
+
+
+Exercise(
+    name="covariance-three", level="warm-up", minutes=10,
+    wants=Formula(symbols=("alpha",), truth=_three, points=ALPHAS, mistakes={
+        "two examples are mixed instead of three": lambda alpha: (alpha + 1) / (2 * alpha + 1),
+        "the weights are always one third": lambda alpha: 1 / 3,
+        "the first weight has the law Beta(alpha, alpha)": lambda alpha: 3 * (alpha + 1) / (4 * alpha + 2)}))
 
 
 # ---- the partner's class -----------------------------------------------------------------------------------------

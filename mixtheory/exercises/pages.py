@@ -41,7 +41,7 @@ def complete(app: Sphinx, doctree: nodes.document) -> None:
         name = str(node.get("label", "")).removeprefix("ex-")
         found.append(name)
         for section in node.findall(nodes.section):
-            section["ids"] = [i for i in section["ids"] if i != "exercise-content"]     # one id, one element
+            section["ids"] = [f"ex-{name}-text" if i == "exercise-content" else i for i in section["ids"]]
         if name not in exercises():
             LOGGER.warning("exercise %s is not declared", name, location=app.env.docname, type="exercise")
             continue
