@@ -190,7 +190,7 @@ def _bias(B: float, n: float) -> float:
 
 Exercise(name="engine-bins", level="challenge", minutes=30, wants=Formula(
     symbols=("B", "n"), truth=_bias, tolerance=0.01,
-    points=({"B": 10, "n": 6000}, {"B": 15, "n": 12000}, {"B": 20, "n": 16000}), mistakes={
+    points=({"B": 10, "n": 4000}, {"B": 15, "n": 7500}, {"B": 20, "n": 7000}), mistakes={
         "the bins are merged into one": lambda B, n: math.sqrt(2 / (math.pi * n)) * math.pi / 8,
         "the root of the mean square is taken for the mean distance": lambda B, n: math.sqrt(B / n) * math.pi / 8,
         "all confidences are 3/4": lambda B, n: math.sqrt(2 * B / (math.pi * n)) * math.sqrt(3) / 4,

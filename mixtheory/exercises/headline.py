@@ -32,7 +32,10 @@ def _cooled(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The second half of the logits, times the number that fits the first half best."""
     half = len(y) // 2
     a, label = z[:half], z[np.arange(half), y[:half]]
-    slope = lambda b: float(((special.softmax(b * a, axis=1) * a).sum(1) - label).mean())      # noqa: E731
+
+    def slope(b: float) -> float:
+        return float(((special.softmax(b * a, axis=1) * a).sum(1) - label).mean())
+
     return optimize.brentq(slope, 1e-3, 50, xtol=1e-15, rtol=1e-14) * z[half:]
 
 
@@ -107,7 +110,7 @@ Exercise(name="headline-pairs", level="core", minutes=10, wants=Formula(
 def _seeds(half: float = 0.1, tail: float = 0.005, normal: bool = False) -> int:
     """Smallest number of seeds whose interval is narrow enough, one number after another."""
     return next(n for n in itertools.count(2)
-                if 0.3 / math.sqrt(n) * (stats.norm.isf(tail) if normal else stats.t.isf(tail, n - 1)) <= half)
+                if 0.3 / math.sqrt(n) * (-special.ndtri(tail) if normal else -special.stdtrit(n - 1, tail)) <= half)
 
 
 Exercise(name="headline-seeds", level="core", minutes=10, wants=Number(
@@ -164,10 +167,10 @@ Exercise(name="headline-order", level="core", minutes=20, wants=Witness(
 
 def _best(sigma: float, rho: float, tries: int = 3) -> float:
     """Mean error less the mean of the least of some tries with a common part, by quadrature over the least one."""
-    own = sigma * math.sqrt(1 - rho)
-    least = integrate.quad(lambda x: x * tries * stats.norm.pdf(x) * stats.norm.sf(x) ** (tries - 1), -9, 9,
-                           epsabs=1e-12)[0]
-    return -own * least
+    def moment(x: float) -> float:
+        return x * tries * math.exp(-x * x / 2) / math.sqrt(2 * math.pi) * special.ndtr(-x) ** (tries - 1)
+
+    return -sigma * math.sqrt(1 - rho) * integrate.quad(moment, -9, 9, epsabs=1e-12)[0]
 
 
 Exercise(name="headline-looking", level="challenge", minutes=25, wants=Formula(
