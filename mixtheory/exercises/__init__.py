@@ -28,6 +28,10 @@ from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing 
 from mixtheory.exercises import geometry  # noqa: F401, E402, I001
 from mixtheory.exercises import curvature  # noqa: F401, E402, I001
 from mixtheory.exercises import membership  # noqa: F401, E402, I001
+from mixtheory.exercises import engine_chapter  # noqa: F401, E402, I001
+from mixtheory.exercises import headline  # noqa: F401, E402, I001
+from mixtheory.exercises import practice  # noqa: F401, E402, I001
+from mixtheory.exercises import real_networks  # noqa: F401, E402, I001
 from mixtheory.exercises import mixing_moments  # noqa: F401, E402, I001
 from mixtheory.exercises import least_squares  # noqa: F401, E402, I001
 from mixtheory.exercises import how_verified  # noqa: F401, E402, I001
