@@ -10,7 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Witness
 from mixtheory.mixing import Beta, symmetric
 
 
