@@ -109,6 +109,52 @@ Exercise(name="engine-apart", level="core", minutes=15, wants=Choice(
 Exercise(name="engine-fused", level="core", minutes=5)
 
 
+# ---- many as one -------------------------------------------------------------------------------------------------
+
+def _alone(x: np.ndarray, y: np.ndarray, partner: np.ndarray, lam: np.ndarray, rate: float) -> np.ndarray:
+    """Weights of every replica, trained one after another and example by example."""
+    steps, R, n = partner.shape
+    trained = []
+    for k in range(R):
+        w = np.zeros(x.shape[1])
+        for t in range(steps):
+            gradient = np.zeros_like(w)
+            for i in range(n):
+                v, j = lam[t, k, i], partner[t, k, i]
+                z, label = v * x[i] + (1 - v) * x[j], v * y[i] + (1 - v) * y[j]
+                gradient += (1 / (1 + math.exp(-(z @ w))) - label) * z / n
+            w = w - rate * gradient
+        trained.append(w)
+    return np.array(trained)
+
+
+def _classes(rng: np.random.Generator) -> list[dict]:
+    found = []
+    for n, d, R, steps in ((6, 2, 3, 4), (5, 3, 4, 3)):
+        partner = np.array([[rng.permutation(n) for _ in range(R)] for _ in range(steps)])
+        found.append({"x": rng.standard_normal((n, d)), "y": rng.integers(0, 2, n).astype(float), "partner": partner,
+                      "lam": rng.random((steps, R, n)), "rate": float(rng.uniform(0.5, 1.5))})
+    return found
+
+
+def _all_as_first(x: np.ndarray, y: np.ndarray, partner: np.ndarray, lam: np.ndarray, rate: float) -> np.ndarray:
+    R = partner.shape[1]
+    return np.array([_alone(x, y, partner[:, :1], lam[:, :1], rate)[0]] * R)
+
+
+Exercise(name="engine-together", level="core", minutes=20, wants=Function(
+    arguments=("x", "y", "partner", "lam", "rate"), returns="the weights (R, d)", truth=_alone, cases=_classes,
+    mistakes={
+        "the gradient is divided by the number of replicas too":
+            lambda x, y, partner, lam, rate: _alone(x, y, partner, lam, rate / partner.shape[1]),
+        "the gradients of a batch are added, not averaged":
+            lambda x, y, partner, lam, rate: _alone(x, y, partner, lam, rate * len(x)),
+        "nothing is mixed": lambda x, y, partner, lam, rate: _alone(x, y, partner, np.ones_like(lam), rate),
+        "the weights of an example and its partner are exchanged":
+            lambda x, y, partner, lam, rate: _alone(x, y, partner, 1 - lam, rate),
+        "all replicas get the numbers of the first": _all_as_first}))
+
+
 # ---- a record that was touched -----------------------------------------------------------------------------------
 
 def _refused() -> str:
