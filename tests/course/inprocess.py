@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ def master(path: Path, seed: int) -> Master:
     return read(path.stem, render(path, seed))
 
 
-def solved(made: Master) -> dict[str, Any]:
-    """The namespace that the solutions leave."""
+def solved(made: Master, answered: bool = True) -> dict[str, Any]:
+    """The namespace that the solutions leave, or the untouched notebook."""
+    skipped = {"public", "hidden"} if answered else {"public", "hidden", "solution"}
     space: dict[str, Any] = {"__name__": "__main__"}
     for part in made.parts:
         for cell in getattr(part, "cells", [part]):
-            if cell.cell_type == "code" and not set(cell.metadata.get("tags", [])) & {"public", "hidden"}:
+            if cell.cell_type == "code" and not set(cell.metadata.get("tags", [])) & skipped:
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(cell.source, made.name, "exec"), space)
     return space
 
 
-def failures(made: Master, space: dict[str, Any], roles: tuple[str, ...] = ("public", "hidden")) -> dict[str, list[str]]:
+def failures(made: Master, space: dict[str, Any], roles: Sequence[str] = ("public", "hidden")) -> dict[str, list[str]]:
     """For each machine-graded question, what its tests say of a namespace; empty if they pass."""
     said: dict[str, list[str]] = {}
     for question in made.questions:
