@@ -4,8 +4,8 @@ An `Explorable` has a few controls with finitely many values each. For every com
 and what is read off; both go into the page as JSON. The player (`player.js`) looks up the state of the controls, maps
 coordinates to pixels and writes texts. It computes nothing, so that what a reader sees is what `mixtheory` returned.
 
-What is drawn is rounded to a 4000th of its axis, less than a quarter of a pixel; what is read off is text. Without JavaScript and
-in print the same SVG stands still.
+What is drawn is rounded to a thousandth of its axis or finer, a fraction of a pixel; what is read off is text. Without
+JavaScript and in print the same SVG stands still.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["KINDS", "Control", "Explorable", "Layer", "Panel", "State", "path"]
 
 PLAYER = Path(__file__).with_name("player.js")
 KINDS = {"line": None, "area": None, "dots": 1, "segments": 2}       # points in a stroke; None: all in one
-STEPS = 4000                                                         # of an axis, between which a coordinate is rounded
+STEPS = 1000                                                         # of an axis, between which a coordinate is rounded
 DASHES = {"solid": "-", "dashed": (0, (5, 2.4)), "dotted": (0, (1, 1.9))}
 
 

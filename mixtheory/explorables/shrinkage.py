@@ -53,7 +53,7 @@ def _state(alpha: float) -> State:
 def _plane(ax: Axes) -> None:
     ax.plot(*ellipse(MEAN, SIGMA), ":", color=AXIS, linewidth=1.4, label="before mixing")
     ax.plot(*MEAN, "+", color=INK, markersize=11)
-    ax.set(xlim=(-3.1, 3.1), ylim=(-3.1, 3.5), aspect="equal", xlabel="first feature", ylabel="second feature")
+    ax.set(xlim=(-3.1, 3.1), ylim=(-3.1, 3.1), aspect="equal", xlabel="first feature", ylabel="second feature")
 
 
 def _factor(ax: Axes) -> None:
@@ -68,7 +68,8 @@ SHRINKAGE = Explorable(
     panels=[
         Panel([Layer("points", "dots", 0, 4.2, opacity=0.5), Layer("own", colour=0, dash="dashed", width=1.6, label="of this cloud"),
                Layer("predicted", colour=1, width=2.2, label="predicted")], _plane, size=(3.6, 3.7),
-              legend={"loc": "upper center", "ncols": 3, "fontsize": 8.5, "handlelength": 1.5, "columnspacing": 1.0},
+              legend={"loc": "lower center", "bbox_to_anchor": (0.43, 1.0), "ncols": 3, "fontsize": 8.5, "handlelength": 1.5,
+                      "columnspacing": 1.0},
               alt="A cloud of mixed points with its own ellipse and the predicted one, which nearly agree; both lie inside the "
                   "dotted ellipse of the data before mixing."),
         Panel([Layer("sample", "dots", 0, 9, label="this cloud"), Layer("now", "dots", 1, 9, label="predicted, $s$")], _factor,
