@@ -27,8 +27,8 @@ from mixtheory.evidence.record import Observation, Record, RecordError
 from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
-           "explorable", "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
-           "sign_verdict", "table", "theorem", "trial", "trial_summary", "with_interval"]
+           "explorable", "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs",
+           "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary", "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}

@@ -16,7 +16,7 @@ from mixtheory.theory.geometry_kinks import chord_penalty
 
 __all__ = ["ALPHAS", "CHORD", "FIRST", "JUMPS", "PLACES", "penalty"]
 
-FIRST = 0.3                                                     # place of the kink that stays, with jump 1
+FIRST = 0.3  # place of the kink that stays, with jump 1
 PLACES = tuple((np.arange(1, 20) / 20).tolist())
 JUMPS = tuple((np.arange(-7, 4) / 4).tolist())
 ALPHAS = (0.1, 0.2, 0.4, 1.0, 2.0, 4.0, 10.0, np.inf)
@@ -44,10 +44,17 @@ def _state(place: float, jump: float, alpha: float) -> State:
     at = np.array(sorted({0.0, FIRST, place, 1.0}))
     both, second = _sum(at, place, jump), np.array([0, place, 1])
     cost, alone = float(penalty(place, jump, alpha)), float(penalty(place, 0.0, alpha))
-    return State({"moving": (second, -jump * geometry.tent(second, place)), "sum": (at, both), "shade": (at, both),
-                  "kinks": ([FIRST, place], _sum(np.array([FIRST, place]), place, jump)), "price": (FINE, _prices(place, alpha)),
-                  "now": ([jump], [cost / alone])},
-                 {"pair": f"{1000 * cost:.3f}", "alone": f"{1000 * alone:.3f}", "ratio": f"{cost / alone:.2f}"})
+    return State(
+        {
+            "moving": (second, -jump * geometry.tent(second, place)),
+            "sum": (at, both),
+            "shade": (at, both),
+            "kinks": ([FIRST, place], _sum(np.array([FIRST, place]), place, jump)),
+            "price": (FINE, _prices(place, alpha)),
+            "now": ([jump], [cost / alone]),
+        },
+        {"pair": f"{1000 * cost:.3f}", "alone": f"{1000 * alone:.3f}", "ratio": f"{cost / alone:.2f}"},
+    )
 
 
 def _deviations(ax: Axes) -> None:
@@ -59,26 +66,52 @@ def _deviations(ax: Axes) -> None:
 
 def _price(ax: Axes) -> None:
     ax.axhline(1, color=INK, linestyle=":", linewidth=1.6, label="first kink alone")
-    ax.set(xlim=(JUMPS[0], JUMPS[-1]), ylim=(0, 5.2), xlabel="jump of the second kink", ylabel="penalty, units of the first kink's")
+    ax.set(
+        xlim=(JUMPS[0], JUMPS[-1]),
+        ylim=(0, 5.2),
+        xlabel="jump of the second kink",
+        ylabel="penalty, units of the first kink's",
+    )
 
 
 CHORD = Explorable(
     name="chord",
-    controls=[Control("place", "Second kink, place", PLACES, [named(v, "k") for v in PLACES], PLACES.index(0.6)),
-              Control("jump", "Second kink, jump", JUMPS, [named(v, "J") for v in JUMPS], JUMPS.index(-0.75)),
-              alpha_slider(ALPHAS)],
+    controls=[
+        Control("place", "Second kink, place", PLACES, [named(v, "k") for v in PLACES], PLACES.index(0.6)),
+        Control("jump", "Second kink, jump", JUMPS, [named(v, "J") for v in JUMPS], JUMPS.index(-0.75)),
+        alpha_slider(ALPHAS),
+    ],
     panels=[
-        Panel([Layer("shade", "area", 0, opacity=0.14), Layer("moving", colour=1, dash="dashed", width=1.6, label="tent of the second"),
-               Layer("sum", colour=0, width=2.4, label="their sum $D$"), Layer("kinks", "dots", 1, 7)], _deviations,
-              size=(3.6, 3.5), legend={"fontsize": 8.5, "handlelength": 2.4, "loc": "upper right"},
-              alt="Along the segment: the dotted tent of the kink that stays, the dashed tent of the second one, and their sum, which "
-                  "is the deviation from the chord."),
-        Panel([Layer("price", colour=0), Layer("now", "dots", 0, 9)], _price, size=(3.2, 3.5), legend={"fontsize": 9, "loc": "upper center"},
-              alt="The penalty against the jump of the second kink, a parabola that dips below the line of the first kink alone for "
-                  "some negative jumps; a dot marks the chosen jump.")],
-    readouts={"pair": r"$\mathbb{E}D^2$ of the pair, thousandths", "alone": "of the first kink alone", "ratio": "ratio"},
+        Panel(
+            [
+                Layer("shade", "area", 0, opacity=0.14),
+                Layer("moving", colour=1, dash="dashed", width=1.6, label="tent of the second"),
+                Layer("sum", colour=0, width=2.4, label="their sum $D$"),
+                Layer("kinks", "dots", 1, 7),
+            ],
+            _deviations,
+            size=(3.6, 3.5),
+            legend={"fontsize": 8.5, "handlelength": 2.4, "loc": "upper right"},
+            alt="Along the segment: the dotted tent of the kink that stays, the dashed tent of the second one, and "
+                "their sum, which is the deviation from the chord.",
+        ),
+        Panel(
+            [Layer("price", colour=0), Layer("now", "dots", 0, 9)],
+            _price,
+            size=(3.2, 3.5),
+            legend={"fontsize": 9, "loc": "upper center"},
+            alt="The penalty against the jump of the second kink, a parabola that dips below the line of the first "
+                "kink alone for some negative jumps; a dot marks the chosen jump.",
+        ),
+    ],
+    readouts={
+        "pair": r"$\mathbb{E}D^2$ of the pair, thousandths",
+        "alone": "of the first kink alone",
+        "ratio": "ratio",
+    },
     state=_state,
     claims=["geometry.tents", "geometry.penalty", "geometry.second_kink"],
-    caption=rf"**A second kink can make the first one cheaper.** A kink of jump 1 stays at {FIRST:g}; place and jump of the second are yours. "
-            "Where it bends back, the deviations cancel in part; in full at the same place only. At $\\alpha = \\infty$ nothing but the midpoint "
-            "is asked, and there other places can cost nothing too.")
+    caption=rf"**A second kink can make the first one cheaper.** A kink of jump 1 stays at {FIRST:g}; place and jump "
+            rf"of the second are yours. Where it bends back, the deviations cancel in part; in full at the same place "
+            rf"only. At $\alpha = \infty$ only the midpoint counts, and there other places can cost nothing too.",
+)

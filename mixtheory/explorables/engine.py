@@ -16,7 +16,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,7 +154,7 @@ class Explorable:
         for control in self.controls:
             if not 0 <= control.start < len(control.values) == len(control.texts):
                 raise DomainError(f"{control.name} = {len(control.texts)} texts, start {control.start}: explorable "
-                                  f"{self.name!r} needs a text for each of {len(control.values)} values, start among them")
+                                  f"{self.name!r} needs a text for each of {len(control.values)} values, start in them")
 
     def html(self, link: Callable[[str], str]) -> str:
         """The figure: pictures, controls, readouts, data and the player. `link` turns a claim's id into HTML."""
@@ -294,7 +293,8 @@ def _table(entries: Sequence[Any], shape: Sequence[int], change: Callable[[Any],
     grid = grid.reshape(tuple(shape))
     for axis in range(grid.ndim):
         first = grid.take([0], axis=axis)
-        if all(np.array_equal(a, b) for a, b in zip(grid.ravel(), np.broadcast_to(first, grid.shape).ravel(), strict=True)):
+        repeated = np.broadcast_to(first, grid.shape)
+        if all(np.array_equal(a, b) for a, b in zip(grid.ravel(), repeated.ravel(), strict=True)):
             grid = first
     strides, step = [], 1
     for n in reversed(grid.shape):

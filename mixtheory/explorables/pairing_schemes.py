@@ -20,11 +20,11 @@ __all__ = ["ALPHAS", "BATCHES", "KNOWN", "PAIRING", "PAIRINGS", "SHARINGS", "SIZ
 
 PAIRINGS = ("permutation", "roll", "flip", "derangement", "independent")
 SHARINGS = ("batch", "element")
-KNOWN = ("permutation", "roll", "flip")                         # with one lambda: the fluctuation has a formula
+KNOWN = ("permutation", "roll", "flip")  # with one lambda: the fluctuation has a formula
 SIZES = (4, 8, 16, 64, 256)
 ALPHAS = (0.1, 0.3, 1.0, 4.0, np.inf)
 BATCHES = 60
-MEMBERS, SEED = 8, 16                                           # of the batch whose pairs are drawn: one self-pair by permutation
+MEMBERS, SEED = 8, 16  # of the batch whose pairs are drawn: one self-pair by permutation
 NO_FORMULA = "no formula here"
 
 
@@ -36,7 +36,7 @@ def feature(n: int) -> np.ndarray:
 
 @functools.cache
 def _draws(pairing: str, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The batch in BATCHES random orders, partners in each, and uniform numbers; the same for every alpha and sharing."""
+    """The batch in BATCHES random orders, partners in each, uniform numbers; the same for every alpha and sharing."""
     rng = np.random.default_rng([n, PAIRINGS.index(pairing)])
     order = rng.permuted(np.tile(feature(n), (BATCHES, 1)), axis=1)
     return order, partners(pairing, n, rng=rng, replicas=BATCHES), rng.random((BATCHES, n))
@@ -69,15 +69,26 @@ def _state(pairing: str, sharing: str, n: int, alpha: float) -> State:
     drawn, mean = ratios(pairing, sharing, n, alpha), float(batch_factor(alpha, n, pairing, sharing))
     band, deviation = ([], []), NO_FORMULA
     if sharing == "batch" and pairing in KNOWN:
-        half = np.sqrt(fluctuation(alpha, n, float(np.mean(feature(n)**4)), 1.0, pairing))
+        half = np.sqrt(fluctuation(alpha, n, float(np.mean(feature(n) ** 4)), 1.0, pairing))
         band = ([0.5, BATCHES + 0.5, BATCHES + 0.5, 0.5], [mean - half, mean - half, mean + half, mean + half])
         deviation = f"{half:.3f}"
     self_pairs = np.flatnonzero(met(pairing) == np.arange(MEMBERS)) + 1
-    return State({"arcs": arcs(pairing), "self": (self_pairs, 0.0 * self_pairs), "band": band,
-                  "mean": ([0.5, BATCHES + 0.5], [mean, mean]), "population": ([0.5, BATCHES + 0.5], [mm.shrinkage(alpha)] * 2),
-                  "batches": (np.arange(1, BATCHES + 1), drawn)},
-                 {"mean": f"{mean:.3f}", "own_mean": f"{drawn.mean():.3f}", "deviation": deviation,
-                  "own_deviation": f"{drawn.std(ddof=1):.3f}"})
+    return State(
+        {
+            "arcs": arcs(pairing),
+            "self": (self_pairs, 0.0 * self_pairs),
+            "band": band,
+            "mean": ([0.5, BATCHES + 0.5], [mean, mean]),
+            "population": ([0.5, BATCHES + 0.5], [mm.shrinkage(alpha)] * 2),
+            "batches": (np.arange(1, BATCHES + 1), drawn),
+        },
+        {
+            "mean": f"{mean:.3f}",
+            "own_mean": f"{drawn.mean():.3f}",
+            "deviation": deviation,
+            "own_deviation": f"{drawn.std(ddof=1):.3f}",
+        },
+    )
 
 
 def _pairs(ax: Axes) -> None:
@@ -95,25 +106,51 @@ def _batches(ax: Axes) -> None:
 
 PAIRING = Explorable(
     name="pairing",
-    controls=[Control("pairing", "Partner by", PAIRINGS, PAIRINGS, 0, choice=True),
-              Control("sharing", "One λ for", SHARINGS, ("the batch", "each element"), 0, choice=True),
-              Control("n", "Batch size", SIZES, [named(n, "n") for n in SIZES], SIZES.index(16)),
-              alpha_slider(ALPHAS)],
+    controls=[
+        Control("pairing", "Partner by", PAIRINGS, PAIRINGS, 0, choice=True),
+        Control("sharing", "One λ for", SHARINGS, ("the batch", "each element"), 0, choice=True),
+        Control("n", "Batch size", SIZES, [named(n, "n") for n in SIZES], SIZES.index(16)),
+        alpha_slider(ALPHAS),
+    ],
     panels=[
-        Panel([Layer("arcs", "segments", 3, 1.6), Layer("self", "dots", 3, 12)], _pairs, size=(2.6, 3.3), legend=None,
-              alt="Eight places in a row with an arc from each to its partner: above towards the right, below towards the left; a large "
-                  "dot on a place that meets itself."),
-        Panel([Layer("band", "area", 1, opacity=0.16, label="predicted, ± one s.d."),
-               Layer("population", colour=5, width=1.6, dash="dotted", label="population, $s$"),
-               Layer("mean", colour=1, width=2.2, label="predicted mean"), Layer("batches", "dots", 0, 5, label="batches drawn")],
-              _batches, size=(4.4, 3.3), legend={"fontsize": 8.5, "ncols": 2, "loc": "upper center", "handlelength": 1.8},
-              alt="Dots: the ratio of variances of 60 batches, one after another, around the line of the predicted mean. With one lambda "
-                  "a batch they scatter widely at every batch size; with a lambda each they settle as the batch grows.")],
-    readouts={"mean": "mean, predicted", "own_mean": f"of these {BATCHES} batches", "deviation": "standard deviation, predicted",
-              "own_deviation": f"of these {BATCHES} batches"},
+        Panel(
+            [Layer("arcs", "segments", 3, 1.6), Layer("self", "dots", 3, 12)],
+            _pairs,
+            size=(2.6, 3.3),
+            legend=None,
+            alt="Eight places in a row with an arc from each to its partner: above towards the right, below towards "
+                "the left; a large dot on a place that meets itself.",
+        ),
+        Panel(
+            [
+                Layer("band", "area", 1, opacity=0.16, label="predicted, ± one s.d."),
+                Layer("population", colour=5, width=1.6, dash="dotted", label="population, $s$"),
+                Layer("mean", colour=1, width=2.2, label="predicted mean"),
+                Layer("batches", "dots", 0, 5, label="batches drawn"),
+            ],
+            _batches,
+            size=(4.4, 3.3),
+            legend={"fontsize": 8.5, "ncols": 2, "loc": "upper center", "handlelength": 1.8},
+            alt="Dots: the ratio of variances of 60 batches, one after another, around the line of the predicted "
+                "mean. With one lambda a batch they scatter widely at every batch size; with a lambda each they "
+                "settle as the batch grows.",
+        ),
+    ],
+    readouts={
+        "mean": "mean, predicted",
+        "own_mean": f"of these {BATCHES} batches",
+        "deviation": "standard deviation, predicted",
+        "own_deviation": f"of these {BATCHES} batches",
+    },
     state=_state,
-    claims=["covariance.batch_permutation", "covariance.batch_distinct", "covariance.fluctuation_permutation",
-            "covariance.fluctuation_limit"],
-    caption=r"**One $\lambda$ a batch: a larger batch does not calm it. A $\lambda$ each: it does.** One feature, normal quantiles, the "
-            "same batch in random order each time. Left: one draw for a batch of 8; an arc above leads to a partner on the right, below to one "
-            "on the left, a large dot is somebody who meets only himself.")
+    claims=[
+        "covariance.batch_permutation",
+        "covariance.batch_distinct",
+        "covariance.fluctuation_permutation",
+        "covariance.fluctuation_limit",
+    ],
+    caption=r"**One $\lambda$ a batch: a larger batch does not calm it. A $\lambda$ each: it does.** One feature, "
+            r"normal quantiles, the same batch in random order each time. Left: one draw for a batch of 8; an arc "
+            r"above leads to a partner on the right, below to one on the left, a large dot is somebody who meets only "
+            r"himself.",
+)

@@ -15,7 +15,7 @@ from mixtheory.theory.calibration_mixture import bayes_posterior
 __all__ = ["ALPHAS", "POSTERIOR", "SEPARATIONS", "X"]
 
 X = np.linspace(-3, 3, 49)
-RIGHT = X >= 0                                                  # where the right-hand class is the likelier one
+RIGHT = X >= 0  # where the right-hand class is the likelier one
 SEPARATIONS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, np.inf)
 
@@ -24,10 +24,14 @@ def _state(m: float, alpha: float) -> State:
     eta = bayes_posterior(X, np.array([-m, m]), 1.0, np.array([0.5, 0.5]))[:, 1]
     g, at_mean = expit(two.mixup_log_odds(X, m, alpha)), float(expit(two.mixup_log_odds(m, m, alpha)))
     lacking = -two.confidence_gap(m, alpha)
-    return State({"truth": (X, eta), "answer": (X, g),
-                  "means": ([-m, m], [0, 1]), "reliability": (g[RIGHT], eta[RIGHT])},
-                 {"truth": f"{100 * float(two.bayes_confidence(m, m)):.1f} %", "answer": f"{100 * at_mean:.1f} %",
-                  "lacking": f"{100 * abs(lacking):.1f} points"})
+    return State(
+        {"truth": (X, eta), "answer": (X, g), "means": ([-m, m], [0, 1]), "reliability": (g[RIGHT], eta[RIGHT])},
+        {
+            "truth": f"{100 * float(two.bayes_confidence(m, m)):.1f} %",
+            "answer": f"{100 * at_mean:.1f} %",
+            "lacking": f"{100 * abs(lacking):.1f} points",
+        },
+    )
 
 
 def _answers(ax: Axes) -> None:
@@ -43,19 +47,37 @@ def _reliability(ax: Axes) -> None:
 
 POSTERIOR = Explorable(
     name="posterior",
-    controls=[alpha_slider(ALPHAS),
-              Control("m", "Half the distance", SEPARATIONS, [named(m, "m") for m in SEPARATIONS], SEPARATIONS.index(1.5))],
+    controls=[
+        alpha_slider(ALPHAS),
+        Control("m", "Half the distance", SEPARATIONS, [named(m, "m") for m in SEPARATIONS], SEPARATIONS.index(1.5)),
+    ],
     panels=[
-        Panel([Layer("truth", colour=5, width=2.2, label=r"truth $\eta$"),
-               Layer("answer", colour=2, width=2.4, dash="dashed", label="mixup $g$"),
-               Layer("means", "dots", 3, 7, label="class means")], _answers, size=(3.6, 3.5),
-              legend={"loc": "upper left", "fontsize": 9, "handlelength": 2.5},
-              alt="Two curves from 0 to 1 along x: the true probability of the right-hand class and, flatter, what mixup teaches. "
-                  "Two dots mark the means of the classes."),
-        Panel([Layer("reliability", colour=2, width=2.4)], _reliability, size=(3.3, 3.5),
-              alt="Reliability diagram: truth against answer. The curve lies on or above the diagonal at every setting.")],
-    readouts={"truth": "truth at a class mean", "answer": "mixup's answer there", "lacking": "confidence lacking, on average"},
+        Panel(
+            [
+                Layer("truth", colour=5, width=2.2, label=r"truth $\eta$"),
+                Layer("answer", colour=2, width=2.4, dash="dashed", label="mixup $g$"),
+                Layer("means", "dots", 3, 7, label="class means"),
+            ],
+            _answers,
+            size=(3.6, 3.5),
+            legend={"loc": "upper left", "fontsize": 9, "handlelength": 2.5},
+            alt="Two curves from 0 to 1 along x: the true probability of the right-hand class and, flatter, what "
+                "mixup teaches. Two dots mark the means of the classes.",
+        ),
+        Panel(
+            [Layer("reliability", colour=2, width=2.4)],
+            _reliability,
+            size=(3.3, 3.5),
+            alt="Reliability diagram: truth against answer. The curve lies on or above the diagonal at every setting.",
+        ),
+    ],
+    readouts={
+        "truth": "truth at a class mean",
+        "answer": "mixup's answer there",
+        "lacking": "confidence lacking, on average",
+    },
     state=_state,
     claims=["calibration.posterior", "calibration.underconfident", "calibration.confidence_gap"],
-    caption=r"**Never too confident, whatever you set.** Classes $N(\pm m, 1)$, equally frequent; what a perfectly trained network "
-            "answers, exactly. The reliability curve touches the diagonal and does not cross it.")
+    caption=r"**Never too confident, whatever you set.** Classes $N(\pm m, 1)$, equally frequent; what a perfectly "
+            r"trained network answers, exactly. The reliability curve touches the diagonal and does not cross it.",
+)

@@ -14,8 +14,8 @@ from mixtheory.theory import mixing_moments as mm
 
 __all__ = ["CENTRES", "SHRINKAGE", "SIGMA", "SPREAD", "cloud", "ellipse", "pairs"]
 
-CENTRES = np.array([[-1.6, -1.0], [1.5, -1.2], [0.2, 1.7]])     # of three equally frequent clusters
-SPREAD = 0.35                                                   # standard deviation within each
+CENTRES = np.array([[-1.6, -1.0], [1.5, -1.2], [0.2, 1.7]])  # of three equally frequent clusters
+SPREAD = 0.35  # standard deviation within each
 MEAN = CENTRES.mean(0)
 SIGMA = SPREAD**2 * np.eye(2) + np.cov(CENTRES.T, bias=True)
 PAIRS = 150
@@ -45,9 +45,16 @@ def _state(alpha: float) -> State:
     points, predicted = cloud(alpha), covariance.covariance(alpha, SIGMA)
     own, s = np.cov(points.T), float(mm.shrinkage(alpha))
     ratio = np.trace(own) / np.trace(SIGMA)
-    return State({"points": points.T, "own": ellipse(points.mean(0), own), "predicted": ellipse(MEAN, predicted),
-                  "now": ([place(alpha)], [s]), "sample": ([place(alpha)], [ratio])},
-                 {"s": f"{s:.3f}", "width": f"{np.sqrt(s):.3f}", "cloud": f"{ratio:.3f}"})
+    return State(
+        {
+            "points": points.T,
+            "own": ellipse(points.mean(0), own),
+            "predicted": ellipse(MEAN, predicted),
+            "now": ([place(alpha)], [s]),
+            "sample": ([place(alpha)], [ratio]),
+        },
+        {"s": f"{s:.3f}", "width": f"{np.sqrt(s):.3f}", "cloud": f"{ratio:.3f}"},
+    )
 
 
 def _plane(ax: Axes) -> None:
@@ -66,17 +73,41 @@ SHRINKAGE = Explorable(
     name="shrinkage",
     controls=[alpha_slider()],
     panels=[
-        Panel([Layer("points", "dots", 0, 4.2, opacity=0.5), Layer("own", colour=0, dash="dashed", width=1.6, label="of this cloud"),
-               Layer("predicted", colour=1, width=2.2, label="predicted")], _plane, size=(3.6, 3.7),
-              legend={"loc": "lower center", "bbox_to_anchor": (0.43, 1.0), "ncols": 3, "fontsize": 8.5, "handlelength": 1.5,
-                      "columnspacing": 1.0},
-              alt="A cloud of mixed points with its own ellipse and the predicted one, which nearly agree; both lie inside the "
-                  "dotted ellipse of the data before mixing."),
-        Panel([Layer("sample", "dots", 0, 9, label="this cloud"), Layer("now", "dots", 1, 9, label="predicted, $s$")], _factor,
-              size=(3.1, 3.7), alt="The factor s falls from 1 at alpha 0 to one half at alpha infinity. Two dots on it mark the "
-                                   "prediction and this cloud.")],
-    readouts={"s": "covariance is multiplied by $s$", "width": r"widths by $\sqrt{s}$", "cloud": "this cloud's covariance by"},
+        Panel(
+            [
+                Layer("points", "dots", 0, 4.2, opacity=0.5),
+                Layer("own", colour=0, dash="dashed", width=1.6, label="of this cloud"),
+                Layer("predicted", colour=1, width=2.2, label="predicted"),
+            ],
+            _plane,
+            size=(3.6, 3.7),
+            legend={
+                "loc": "lower center",
+                "bbox_to_anchor": (0.43, 1.0),
+                "ncols": 3,
+                "fontsize": 8.5,
+                "handlelength": 1.5,
+                "columnspacing": 1.0,
+            },
+            alt="A cloud of mixed points with its own ellipse and the predicted one, which nearly agree; both lie "
+                "inside the dotted ellipse of the data before mixing.",
+        ),
+        Panel(
+            [Layer("sample", "dots", 0, 9, label="this cloud"), Layer("now", "dots", 1, 9, label="predicted, $s$")],
+            _factor,
+            size=(3.1, 3.7),
+            alt="The factor s falls from 1 at alpha 0 to one half at alpha infinity. Two dots on it mark the "
+                "prediction and this cloud.",
+        ),
+    ],
+    readouts={
+        "s": "covariance is multiplied by $s$",
+        "width": r"widths by $\sqrt{s}$",
+        "cloud": "this cloud's covariance by",
+    },
     state=_state,
     claims=["covariance.population", "mixing_moments.shrinkage"],
-    caption=rf"**The centre stays, the ellipse shrinks, never below half.** {PAIRS} pairs of points of three clusters, the same pairs at "
-            r"every $\alpha$; only $\lambda$ moves. Ellipses are two standard deviations wide.")
+    caption=rf"**The centre stays, the ellipse shrinks, its covariance never below half.** {PAIRS} pairs of points of "
+            rf"three clusters, the same pairs at every $\alpha$; only $\lambda$ moves. Ellipses are two standard "
+            rf"deviations wide.",
+)

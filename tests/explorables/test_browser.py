@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,10 @@ THEMES = ("light", "dark")
 
 # What a figure shows now.
 SEEN = """figure => ({
-    layers: Object.fromEntries([...figure.querySelectorAll('[data-layer]')].map(n => [n.dataset.layer, n.getAttribute('d')])),
-    readouts: Object.fromEntries([...figure.querySelectorAll('[data-readout]')].map(n => [n.dataset.readout, n.textContent])),
+    layers: Object.fromEntries([...figure.querySelectorAll('[data-layer]')].map(
+        n => [n.dataset.layer, n.getAttribute('d')])),
+    readouts: Object.fromEntries([...figure.querySelectorAll('[data-readout]')].map(
+        n => [n.dataset.readout, n.textContent])),
     spoken: Object.fromEntries([...figure.querySelectorAll('input[type=range]')].map(
         n => [n.dataset.control, n.getAttribute('aria-valuetext')])),
     values: Object.fromEntries([...figure.querySelectorAll('[data-value]')].map(n => [n.dataset.value, n.textContent])),
@@ -34,10 +35,13 @@ def sheet(shown: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> st
     """The address of a page with all explorables."""
     css = (ROOT / "book" / "_static" / "custom.css").as_uri()
     path = tmp_path_factory.mktemp("explorables") / "all.html"
-    path.write_text('<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>Explorables</title>'
-                    f'<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="{css}">'
-                    '<style>html { background: #fff } html[data-theme="dark"] { background: #121212; color: #ced6dd }</style>'
-                    f'<main><article class="bd-article">{"".join(shown.values())}</article></main></html>', encoding="utf-8")
+    path.write_text(
+        '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>Explorables</title>'
+        f'<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="{css}">'
+        '<style>html { background: #fff } html[data-theme="dark"] { background: #121212; color: #ced6dd }</style>'
+        f'<main><article class="bd-article">{"".join(shown.values())}</article></main></html>',
+        encoding="utf-8",
+    )
     return path.as_uri()
 
 
@@ -59,7 +63,9 @@ def check(page: Any, name: str, index: list[int], data: dict[str, Any]) -> None:
     """Pictures and words are those of the state."""
     seen, controls = figure(page, name).evaluate(SEEN), EXPLORABLES[name].controls
     for layer in data["layers"]:
-        np.testing.assert_allclose(points(seen["layers"][layer["name"]]), pixels(layer, tuple(index)), rtol=0, atol=0.0051)
+        np.testing.assert_allclose(
+            points(seen["layers"][layer["name"]]), pixels(layer, tuple(index)), rtol=0, atol=0.0051
+        )
     assert seen["readouts"] == readouts(data, tuple(index))
     words = {c.name: c.texts[i] for c, i in zip(controls, index, strict=True)}
     sliders = {c.name: words[c.name] for c in controls if not c.choice}
@@ -84,7 +90,13 @@ def test_every_control_by_keyboard(page: Any, shown: dict[str, str], name: str) 
             continue
         inputs.focus()
         before = figure(page, name).evaluate(SEEN)
-        for key, value in (("Home", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("End", count - 1), ("ArrowLeft", count - 2)):
+        for key, value in (
+            ("Home", 0),
+            ("ArrowRight", 1),
+            ("ArrowRight", 2),
+            ("End", count - 1),
+            ("ArrowLeft", count - 2),
+        ):
             page.keyboard.press(key)
             index[i] = value
             check(page, name, index, data)
@@ -101,7 +113,8 @@ def test_nothing_collides_and_the_player_may_stand_there_twice(page: Any, shown:
     assert len(ids) == len(set(ids))
     assert page.locator('script[type="module"]').count() == len(NAMES)
     name = NAMES[0]
-    count = page.evaluate("""name => {
+    count = page.evaluate(
+        """name => {
         const figure = document.querySelector(`figure[data-explorable="${name}"]`);
         let changes = 0;
         new MutationObserver(list => { changes += list.filter(m => m.attributeName === 'aria-valuetext').length; })
@@ -110,7 +123,9 @@ def test_nothing_collides_and_the_player_may_stand_there_twice(page: Any, shown:
         slider.stepUp();
         slider.dispatchEvent(new Event('input', {bubbles: true}));
         return Promise.resolve().then(() => changes);
-    }""", name)
+    }""",
+        name,
+    )
     assert count == len([c for c in EXPLORABLES[name].controls if not c.choice])
 
 
@@ -120,8 +135,9 @@ def test_on_a_phone(page: Any, theme: str) -> None:
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
     assert page.evaluate(OVERFLOW) == []
     assert page.evaluate(CONTRAST) == []
-    small = page.evaluate("""[...document.querySelectorAll('.mt-explorable input[type=range], .mt-explorable-choice label')]
-        .filter(n => n.getBoundingClientRect().height < 44).map(n => n.outerHTML)""")
+    small = page.evaluate("""[...document.querySelectorAll(
+        '.mt-explorable input[type=range], .mt-explorable-choice label')].filter(
+        n => n.getBoundingClientRect().height < 44).map(n => n.outerHTML)""")
     assert small == []
     for name in NAMES:
         box = figure(page, name).bounding_box()
@@ -172,7 +188,9 @@ def test_without_javascript(browser: Any, sheet: str, shown: dict[str, str]) -> 
         shape = figure(page, name)
         assert shape.locator("input:visible").count() == 0
         assert shape.locator("noscript p").is_visible()
-        assert shape.locator("[data-at]").inner_text() == "; ".join(c.texts[c.start] for c in EXPLORABLES[name].controls)
+        assert shape.locator("[data-at]").inner_text() == "; ".join(
+            c.texts[c.start] for c in EXPLORABLES[name].controls
+        )
         for still in shape.locator("svg").all():
             assert still.is_visible()
             assert still.bounding_box()["height"] > 120

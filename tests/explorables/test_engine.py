@@ -45,17 +45,35 @@ X = np.linspace(-1, 1, 5)
 
 
 def state(height: float, word: str) -> State:
-    return State({"curve": (X, height * X**2), "marks": ([0.0, 1.0], [1.0, height]), "nothing": ([], []),
-                  "box": ([0, 1, 1], [0, 0, height])},
-                 {"height": f"{height:g} </script> & so", "word": word})
+    return State(
+        {
+            "curve": (X, height * X**2),
+            "marks": ([0.0, 1.0], [1.0, height]),
+            "nothing": ([], []),
+            "box": ([0, 1, 1], [0, 0, height]),
+        },
+        {"height": f"{height:g} </script> & so", "word": word},
+    )
 
 
 def toy(**changed: object) -> Explorable:
-    panel = Panel([Layer("curve", label="a curve"), Layer("marks", "dots"), Layer("nothing", "segments"), Layer("box", "area")],
-                  lambda ax: ax.set(xlim=(-2, 2), ylim=(-1, 5)), alt='a "curve"')
-    made = Explorable("toy", [Control("height", "How high", (1.0, 2.0, 3.0), ("1", "2", "3"), start=1),
-                              Control("word", "Which", ("a", "b"), ("a", "b"), choice=True)],
-                      [panel], {"height": "height of $x^2$", "word": "word"}, state, ["covariance.population"], "It **moves**.")
+    panel = Panel(
+        [Layer("curve", label="a curve"), Layer("marks", "dots"), Layer("nothing", "segments"), Layer("box", "area")],
+        lambda ax: ax.set(xlim=(-2, 2), ylim=(-1, 5)),
+        alt='a "curve"',
+    )
+    made = Explorable(
+        "toy",
+        [
+            Control("height", "How high", (1.0, 2.0, 3.0), ("1", "2", "3"), start=1),
+            Control("word", "Which", ("a", "b"), ("a", "b"), choice=True),
+        ],
+        [panel],
+        {"height": "height of $x^2$", "word": "word"},
+        state,
+        ["covariance.population"],
+        "It **moves**.",
+    )
     return replace(made, **changed)
 
 
@@ -107,12 +125,18 @@ def test_pictures_are_in_place() -> None:
         expected = points(re.sub(r"\s+", " ", own).replace("M ", "M").replace("L ", "L"))
         if layer["name"] in ("curve", "marks", "box"):
             ours = pixels(layer, (1, 0))
-            np.testing.assert_allclose(ours, expected[:len(ours)], atol=0.06)
+            np.testing.assert_allclose(ours, expected[: len(ours)], atol=0.06)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [
-    ("line", "M3.00 10.00L5.00 9.00L7.00 8.00L9.00 7.00"), ("area", "M3.00 10.00L5.00 9.00L7.00 8.00L9.00 7.00Z"),
-    ("dots", "M3.00 10.00h0M5.00 9.00h0M7.00 8.00h0M9.00 7.00h0"), ("segments", "M3.00 10.00L5.00 9.00M7.00 8.00L9.00 7.00")])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("line", "M3.00 10.00L5.00 9.00L7.00 8.00L9.00 7.00"),
+        ("area", "M3.00 10.00L5.00 9.00L7.00 8.00L9.00 7.00Z"),
+        ("dots", "M3.00 10.00h0M5.00 9.00h0M7.00 8.00h0M9.00 7.00h0"),
+        ("segments", "M3.00 10.00L5.00 9.00M7.00 8.00L9.00 7.00"),
+    ],
+)
 def test_paths(kind: str, expected: str) -> None:
     assert path(kind, [1, 2, 3, 4], [0, 1, 2, 3], (2, 1, -1, 10)) == expected
     assert path(kind, [], [], (2, 1, -1, 10)) == ""
@@ -122,9 +146,14 @@ def test_paths(kind: str, expected: str) -> None:
 def test_a_logarithmic_axis_is_transformed_beforehand() -> None:
     def draw(ax: object) -> None:
         ax.set(xscale="log", xlim=(0.1, 10), ylim=(0, 1))
-    made = toy(panels=[Panel([Layer("curve")], draw, "")], controls=[Control("height", "", (1.0,), ("1",))], readouts={},
-               state=lambda height: State({"curve": ([0.1, 1, 10], [0, 0.5, 1])}, {}))
-    layer, = data_of(made.html(str))["layers"]
+
+    made = toy(
+        panels=[Panel([Layer("curve")], draw, "")],
+        controls=[Control("height", "", (1.0,), ("1",))],
+        readouts={},
+        state=lambda height: State({"curve": ([0.1, 1, 10], [0, 0.5, 1])}, {}),
+    )
+    (layer,) = data_of(made.html(str))["layers"]
     assert look(layer["x"], (0,)) == [-1, 0, 1]
     spots = pixels(layer, (0,))
     np.testing.assert_allclose(np.diff(spots, n=2, axis=0), 0, atol=1e-6)
