@@ -7,8 +7,9 @@ import functools
 import numpy as np
 from matplotlib.axes import Axes
 
-from mixtheory.explorables.engine import Control, Explorable, Layer, Panel, State
+from mixtheory.explorables.engine import Explorable
 from mixtheory.explorables.mixing import alpha_axis, alpha_slider, named, place
+from mixtheory.explorables.parts import Control, Layer, Panel, State
 from mixtheory.plotting import AXIS
 from mixtheory.theory import gaussian_logistic as model
 from mixtheory.theory.membership_attack import auc_erm, auc_logistic

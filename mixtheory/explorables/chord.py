@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from mixtheory.explorables.engine import Control, Explorable, Layer, Panel, State
+from mixtheory.explorables.engine import Explorable
 from mixtheory.explorables.mixing import alpha_slider, named
+from mixtheory.explorables.parts import Control, Layer, Panel, State
 from mixtheory.plotting import AXIS, INK
 from mixtheory.theory import geometry
 from mixtheory.theory.geometry_kinks import chord_penalty

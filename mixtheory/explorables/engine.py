@@ -4,8 +4,7 @@ An `Explorable` has a few controls with finitely many values each. For every com
 and what is read off; both go into the page as JSON. The player (`player.js`) looks up the state of the controls, maps
 coordinates to pixels and writes texts. It computes nothing, so that what a reader sees is what `mixtheory` returned.
 
-What is drawn is rounded to a thousandth of its axis or finer, a fraction of a pixel; what is read off is text. Without
-JavaScript and in print the same SVG stands still.
+Without JavaScript and in print the same SVG stands still.
 """
 
 from __future__ import annotations
@@ -15,99 +14,21 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from mixtheory.domain import DomainError
 from mixtheory.evidence import claims
-from mixtheory.plotting import COLOURS, figure, picture, tex_to_html
+from mixtheory.explorables.drawing import draw, path
+from mixtheory.explorables.parts import Control, Panel, State
+from mixtheory.plotting import tex_to_html
 
-__all__ = ["KINDS", "Control", "Explorable", "Layer", "Panel", "State", "path"]
+__all__ = ["Explorable", "Table"]
 
 PLAYER = Path(__file__).with_name("player.js")
-KINDS = {"line": None, "area": None, "dots": 1, "segments": 2}       # points in a stroke; None: all in one
-STEPS = 1000                                                         # of an axis, between which a coordinate is rounded
-DASHES = {"solid": "-", "dashed": (0, (5, 2.4)), "dotted": (0, (1, 1.9))}
-
-
-@dataclass(frozen=True)
-class Control:
-    """Something a reader sets: a slider, or a choice between words.
-
-    Attributes:
-        name: of the argument of `Explorable.state`.
-        label: what it is, for the reader.
-        values: in order, as the argument takes them.
-        texts: the same as they are shown and spoken, for instance "α = 0.2".
-        start: index of the value at the beginning.
-        choice: radio buttons instead of a slider.
-    """
-
-    name: str
-    label: str
-    values: Sequence[Any]
-    texts: Sequence[str]
-    start: int = 0
-    choice: bool = False
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A part of a panel that moves.
-
-    Attributes:
-        name: unique in its explorable.
-        kind: one of KINDS: a line through all points, an area that they enclose, a dot at each, or a segment from each
-            even point to the next.
-        colour: index into COLOURS.
-        width: of the stroke or the dots, in points; the areas have none.
-        dash: key of DASHES.
-        opacity: from 0 to 1.
-        label: for the legend; TeX allowed.
-    """
-
-    name: str
-    kind: str = "line"
-    colour: int = 0
-    width: float = 1.8
-    dash: str = "solid"
-    opacity: float = 1.0
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture of an explorable; panels stand side by side, or below one another on a phone.
-
-    Attributes:
-        layers: from back to front.
-        draw: puts limits, labels and all that does not move on the axes.
-        alt: what the picture shows, for those who do not see it.
-        size: width and height in inches.
-        legend: keyword arguments of the legend; None: no legend.
-    """
-
-    layers: Sequence[Layer]
-    draw: Callable[[Axes], None]
-    alt: str
-    size: tuple[float, float] = (3.7, 3.3)
-    legend: dict[str, Any] | None = field(default_factory=dict)
-
-
-class State(NamedTuple):
-    """What is seen for one combination of values.
-
-    Attributes:
-        layers: name -> (x, y), in the units of the axes.
-        readouts: name -> text.
-    """
-
-    layers: dict[str, tuple[Any, Any]]
-    readouts: dict[str, str]
 
 
 class Table(NamedTuple):
@@ -186,7 +107,7 @@ class Explorable:
         states, shape = self.states(), [len(c.values) for c in self.controls]
         start, layers, pictures = tuple(c.start for c in self.controls), [], []
         for panel in self.panels:
-            svg, scales = _draw(panel, states[start])
+            svg, scales = draw(panel, states[start])
             for layer in panel.layers:
                 x, y = (_table([s.layers[layer.name][axis] for s in states.values()], shape, scales[axis].rounded)
                         for axis in (0, 1))
@@ -216,73 +137,6 @@ class Explorable:
             f'autocomplete="off"{" checked" if i == c.start else ""}><span>{html.escape(t)}</span></label>'
             for i, t in enumerate(c.texts))
         return f'<fieldset class="mt-explorable-choice"><legend>{label}</legend><div>{buttons}</div></fieldset>'
-
-
-class _Scale(NamedTuple):
-    """An axis: coordinates are rounded to `decimals` (after their logarithm was taken if `log`), then mapped."""
-
-    log: bool
-    decimals: int
-    map: tuple[float, float]
-
-    def rounded(self, values: Any) -> list[float]:
-        values = np.asarray(values, dtype=float)
-        return [int(v) if v == int(v) else v
-                for v in (np.round(np.log10(values) if self.log else values, self.decimals) + 0.0).ravel().tolist()]
-
-
-def _draw(panel: Panel, state: State) -> tuple[str, tuple[_Scale, _Scale]]:
-    """The panel's SVG, its layers as matplotlib draws them, and how its axes map to it."""
-    with figure(height=panel.size[1]) as (fig, ax):
-        fig.set_size_inches(*panel.size)
-        for layer in panel.layers:
-            _add(ax, layer, *state.layers[layer.name])
-        panel.draw(ax)
-        if panel.legend is not None and ax.get_legend_handles_labels()[1]:
-            ax.legend(**panel.legend)
-        svg = picture(fig, caption="", alt=panel.alt).svg
-        (left, bottom), (right, top) = ax.get_position().get_points() * fig.get_size_inches() * 72
-        height = fig.get_figheight() * 72
-        return svg, (_scale(ax.get_xlim(), ax.get_xscale(), left, right),
-                     _scale(ax.get_ylim(), ax.get_yscale(), height - bottom, height - top))
-
-
-def _add(ax: Axes, layer: Layer, x: Any, y: Any) -> None:
-    colour, gid = COLOURS[layer.colour], f"layer-{layer.name}"
-    x, y = (np.asarray(v, dtype=float) if len(v) else np.ones(1) for v in (x, y))   # there must be a path
-    look = {"alpha": layer.opacity, "gid": gid, "label": layer.label or None}
-    if layer.kind == "area":
-        ax.fill(x, y, color=colour, linewidth=0, **look)
-        return
-    if KINDS[layer.kind] == 1:                            # a dot is a stroke of no length with a round cap
-        look["label"] = None
-        ax.plot([], [], "o", color=colour, markersize=layer.width, alpha=layer.opacity, label=layer.label or None)
-    ax.plot(x, y, color=colour, linewidth=layer.width, linestyle=DASHES[layer.dash],
-            solid_capstyle="round" if KINDS[layer.kind] == 1 else "butt", **look)
-
-
-def _scale(limits: tuple[float, float], kind: str, low: float, high: float) -> _Scale:
-    a, b = np.log10(limits) if kind == "log" else limits
-    slope = (high - low) / (b - a)
-    return _Scale(kind == "log", int(np.ceil(np.log10(STEPS / abs(b - a)))),
-                  (float(f"{slope:.9g}"), float(f"{low - slope * a:.9g}")))
-
-
-def path(kind: str, x: Sequence[float], y: Sequence[float], to: Sequence[float]) -> str:
-    """The data of an SVG path, as the player makes it too.
-
-    Args:
-        kind: one of KINDS.
-        x: coordinates, as in the JSON.
-        y: of the same length.
-        to: (a, b, c, d) of the pixels a x + b and c y + d.
-    """
-    a, b, c, d = to
-    parts = []
-    for i, (u, v) in enumerate(zip(x, y, strict=True)):
-        first = i == 0 if KINDS[kind] is None else i % KINDS[kind] == 0
-        parts.append(f"{'M' if first else 'L'}{a * u + b:.2f} {c * v + d:.2f}{'h0' if kind == 'dots' else ''}")
-    return "".join(parts) + ("Z" if kind == "area" and parts else "")
 
 
 def _table(entries: Sequence[Any], shape: Sequence[int], change: Callable[[Any], Any] = lambda entry: entry) -> Table:

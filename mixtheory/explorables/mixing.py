@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from scipy import special
 
 from mixtheory.domain import check_alpha, check_lambda
-from mixtheory.explorables.engine import Control
+from mixtheory.explorables.parts import Control
 
 __all__ = ["ALPHAS", "alpha_axis", "alpha_slider", "named", "place", "quantile"]
 

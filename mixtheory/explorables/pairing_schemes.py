@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.special import ndtri
 
-from mixtheory.explorables.engine import Control, Explorable, Layer, Panel, State
+from mixtheory.explorables.engine import Explorable
 from mixtheory.explorables.mixing import alpha_slider, named, quantile
+from mixtheory.explorables.parts import Control, Layer, Panel, State
 from mixtheory.mixup import blend
 from mixtheory.pairing import partners
 from mixtheory.plotting import INK

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.special import expit
 
-from mixtheory.explorables.engine import Control, Explorable, Layer, Panel, State
+from mixtheory.explorables.engine import Explorable
 from mixtheory.explorables.mixing import alpha_slider, named
+from mixtheory.explorables.parts import Control, Layer, Panel, State
 from mixtheory.plotting import AXIS, INK
 from mixtheory.theory import calibration_gaussian as two
 from mixtheory.theory.calibration_mixture import bayes_posterior

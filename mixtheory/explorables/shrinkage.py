@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from mixtheory.explorables.engine import Explorable, Layer, Panel, State
+from mixtheory.explorables.engine import Explorable
 from mixtheory.explorables.mixing import ALPHAS, alpha_axis, alpha_slider, place, quantile
+from mixtheory.explorables.parts import Layer, Panel, State
 from mixtheory.mixup import blend
 from mixtheory.plotting import AXIS, INK
 from mixtheory.theory import covariance

@@ -12,8 +12,9 @@ import pytest
 
 from mixtheory import page
 from mixtheory.domain import DomainError
-from mixtheory.explorables import EXPLORABLES, engine
-from mixtheory.explorables.engine import KINDS, Control, Explorable, Layer, Panel, State, path
+from mixtheory.explorables import EXPLORABLES, Explorable
+from mixtheory.explorables.drawing import draw, path
+from mixtheory.explorables.parts import KINDS, Control, Layer, Panel, State
 from tests.explorables.reading import data_of, layers, look, pixels, points, readouts, states
 
 VOID = ("input", "use", "br")
@@ -119,7 +120,7 @@ def test_text_is_escaped_and_the_data_stay_inside_their_script() -> None:
 def test_pictures_are_in_place() -> None:
     """Our map puts the initial state exactly where matplotlib drew it."""
     made = toy()
-    drawn = engine._draw(made.panels[0], made.state(2.0, "a"))[0]
+    drawn = draw(made.panels[0], made.state(2.0, "a"))[0]
     for layer in data_of(made.html(str))["layers"]:
         own = re.search(rf'layer-{layer["name"]}">\s*<path d="([^"]*)"', drawn)[1]
         expected = points(re.sub(r"\s+", " ", own).replace("M ", "M").replace("L ", "L"))
@@ -144,11 +145,11 @@ def test_paths(kind: str, expected: str) -> None:
 
 
 def test_a_logarithmic_axis_is_transformed_beforehand() -> None:
-    def draw(ax: object) -> None:
+    def decorate(ax: object) -> None:
         ax.set(xscale="log", xlim=(0.1, 10), ylim=(0, 1))
 
     made = toy(
-        panels=[Panel([Layer("curve")], draw, "")],
+        panels=[Panel([Layer("curve")], decorate, "")],
         controls=[Control("height", "", (1.0,), ("1",))],
         readouts={},
         state=lambda height: State({"curve": ([0.1, 1, 10], [0, 0.5, 1])}, {}),
