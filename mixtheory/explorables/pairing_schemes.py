@@ -152,6 +152,6 @@ PAIRING = Explorable(
     ],
     caption=r"**One $\lambda$ a batch: a larger batch does not calm it. A $\lambda$ each: it does.** One feature, "
             r"normal quantiles, the same batch in random order each time. Left: one draw for a batch of 8; an arc "
-            r"above leads to a partner on the right, below to one on the left, a large dot is somebody who meets only "
-            r"himself.",
+            r"above leads to a partner on the right, below to one on the left, a large dot is an example that meets "
+            r"itself.",
 )
