@@ -31,9 +31,15 @@ def penalty(place: float, jump: Any, alpha: float) -> np.ndarray:
 
 
 @functools.cache
+def _alone(alpha: float) -> float:
+    """E D^2 of the first kink by itself."""
+    return float(chord_penalty(np.array([FIRST]), np.array([1.0]), alpha))
+
+
+@functools.cache
 def _prices(place: float, alpha: float) -> tuple[float, ...]:
     """The same for the jumps FINE, over that of the first kink alone."""
-    return tuple((penalty(place, FINE, alpha) / penalty(place, 0.0, alpha)).tolist())
+    return tuple((penalty(place, FINE, alpha) / _alone(alpha)).tolist())
 
 
 def _sum(at: np.ndarray, place: float, jump: float) -> np.ndarray:
@@ -41,16 +47,24 @@ def _sum(at: np.ndarray, place: float, jump: float) -> np.ndarray:
     return geometry.deviation(at, np.tile([FIRST, place], (len(at), 1)), np.tile([1.0, jump], (len(at), 1)))
 
 
+@functools.cache
+def _tents(place: float, jump: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The tent of the second kink, and the sum of both along the segment and at the kinks."""
+    second, at, kinks = np.array([0, place, 1]), np.unique([0.0, FIRST, place, 1.0]), np.array([FIRST, place])
+    both = (at, _sum(at, place, jump))
+    return {
+        "moving": (second, -jump * geometry.tent(second, place)),
+        "sum": both,
+        "shade": both,
+        "kinks": (kinks, _sum(kinks, place, jump)),
+    }
+
+
 def _state(place: float, jump: float, alpha: float) -> State:
-    at = np.array(sorted({0.0, FIRST, place, 1.0}))
-    both, second = _sum(at, place, jump), np.array([0, place, 1])
-    cost, alone = float(penalty(place, jump, alpha)), float(penalty(place, 0.0, alpha))
+    cost, alone = float(penalty(place, jump, alpha)), _alone(alpha)
     return State(
         {
-            "moving": (second, -jump * geometry.tent(second, place)),
-            "sum": (at, both),
-            "shade": (at, both),
-            "kinks": ([FIRST, place], _sum(np.array([FIRST, place]), place, jump)),
+            **_tents(place, jump),
             "price": (FINE, _prices(place, alpha)),
             "now": ([jump], [cost / alone]),
         },
