@@ -38,7 +38,7 @@ def feature(n: int) -> np.ndarray:
 @functools.cache
 def _draws(pairing: str, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The batch in BATCHES random orders, partners in each, uniform numbers; the same for every alpha and sharing."""
-    rng = np.random.default_rng([n, PAIRINGS.index(pairing)])
+    rng = np.random.default_rng([SEED, n, PAIRINGS.index(pairing)])
     order = rng.permuted(np.tile(feature(n), (BATCHES, 1)), axis=1)
     return order, partners(pairing, n, rng=rng, replicas=BATCHES), rng.random((BATCHES, n))
 
@@ -139,9 +139,9 @@ PAIRING = Explorable(
     ],
     readouts={
         "mean": "mean, predicted",
-        "own_mean": f"of these {BATCHES} batches",
-        "deviation": "standard deviation, predicted",
-        "own_deviation": f"of these {BATCHES} batches",
+        "own_mean": f"mean, {BATCHES} batches",
+        "deviation": "s.d., predicted",
+        "own_deviation": f"s.d., {BATCHES} batches",
     },
     state=_state,
     claims=[

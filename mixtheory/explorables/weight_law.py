@@ -95,5 +95,5 @@ WEIGHT_LAW = Explorable(
         "mixing_moments.partial_moment",
     ],
     caption=r"**A small $\alpha$ leaves most pairs almost unmixed.** Left: which share of the pairs has which weight, "
-            r"from no mixing to plain averaging. Right: three moments; which the other chapters use.",
+            r"from no mixing to plain averaging. Right: three moments which the other chapters use.",
 )
