@@ -36,9 +36,9 @@ LOGGER = logging.getLogger(__name__)
 
 
 def package_hash(package: Path = PACKAGE, records: Path | None = None) -> str:
-    """SHA-256 over names and bytes of every Python file of the package and every committed record."""
+    """SHA-256 over names and bytes of every Python file and script of the package and every committed record."""
     digest = hashlib.sha256()
-    for folder, pattern in ((package, "*.py"), (records, "*.json")):
+    for folder, pattern in ((package, "*.py"), (package, "*.js"), (records, "*.json")):
         for path in sorted(folder.rglob(pattern)) if folder else ():
             digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())

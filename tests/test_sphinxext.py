@@ -140,9 +140,9 @@ def test_the_hash_sees_every_byte_and_every_name(tmp_path: Path) -> None:
     records.mkdir()
     seen = {sphinxext.package_hash(package, records)}
     for path, text in ((package / "a.py", ""), (package / "a.py", "1"), (package / "theory" / "b.py", "1"),
-                       (records / "run.json", "{}"), (records / "run.json", "[]")):
+                       (package / "c.js", "1"), (records / "run.json", "{}"), (records / "run.json", "[]")):
         path.write_text(text)
         seen.add(sphinxext.package_hash(package, records))
     (package / "a.py").rename(package / "c.py")
     seen.add(sphinxext.package_hash(package, records))
-    assert len(seen) == 7
+    assert len(seen) == 8
