@@ -25,7 +25,7 @@ USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book instructor test verify data course grade serve lint env clean distclean FORCE
+.PHONY: help book instructor test verify data course grade audit serve lint env clean distclean FORCE
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -62,6 +62,9 @@ grade: $(STAMP)  ## grade a folder: make grade SEED=4711 SUBMISSIONS=folder
 	@[ -n "$(SEED)" ] && [ -n "$(SUBMISSIONS)" ] || { echo "make grade SEED=4711 SUBMISSIONS=folder"; exit 1; }
 	$(BIN)/mixtheory course grade --autograders _build/course/$(SEED)/autograder --submissions "$(SUBMISSIONS)" \
 		--out _build/course/$(SEED)/grades.csv
+
+audit: $(STAMP)  ## measure the built book: accessibility, speed, weight, validity, links; see _build/audit
+	$(BIN)/python -m tests.book.audit $(ARGS)
 
 serve:  ## show the built book in a browser
 	@[ -f $(SITE)/index.html ] || { echo "There is no book yet: run make book first."; exit 1; }

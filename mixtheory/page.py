@@ -28,8 +28,8 @@ from mixtheory.exercises import exercises as exercise_registry
 from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "all_evidence", "benchmark", "claim", "comparison", "derivation",
-           "difference", "evidence", "exercises", "explorable", "foretold", "ledger", "ledger_graph", "quick_run", "ratios",
-           "records_of", "runs", "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary",
+           "difference", "evidence", "exercises", "explorable", "foretold", "ledger", "ledger_graph", "quick_run",
+           "ratios", "records_of", "runs", "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary",
            "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
