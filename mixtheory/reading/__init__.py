@@ -1,6 +1,7 @@
 """What makes the book pleasant to read, beyond its text: a Sphinx extension, a file for each concern.
 
 * `previews`: what a link leads to can be seen without following it.
+* `terms`: the index says where a term is used.
 * `colophon`: which version of the book this is, and how to cite it.
 * `launch`: links that open a chapter, or its exercises, in a notebook of the reader's own.
 * `pdf`: the whole book on paper, from its finished pages.
@@ -14,7 +15,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from mixtheory import __version__
-from mixtheory.reading import colophon, launch, previews
+from mixtheory.reading import colophon, launch, previews, terms
 
 __all__ = ["setup"]
 
@@ -26,6 +27,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("mixtheory_colophon", "", "html", types=[str])
     app.add_config_value("mixtheory_repository", "", "html", types=[str])
     app.add_directive("citation", colophon.Citation)
+    app.add_transform(terms.IndexTerms)
     app.add_js_file("previews.js", loading_method="defer")
     app.connect("config-inited", colophon.configure)
     app.connect("config-inited", launch.configure)

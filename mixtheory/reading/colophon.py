@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
+import mixtheory.theory  # noqa: F401  importing it registers the claims
 from mixtheory import __version__
 from mixtheory.domain import DomainError
 from mixtheory.evidence import claims
