@@ -20,7 +20,8 @@ __all__ = ["FOLDER", "collect", "element", "preview", "write"]
 
 FOLDER = "previews"
 SHOWN = r"(?:mt-claim|proof|exercise|math|citation)(?: [^\"]*)?"
-TARGET = re.compile(rf'<div\b(?=[^>]*\bclass="{SHOWN}")[^>]*\bid="([^"]+)"[^>]*>|<(?:figure|dt)\b[^>]*\bid="([^"]+)"[^>]*>')
+TARGET = re.compile(rf'<div\b(?=[^>]*\bclass="{SHOWN}")[^>]*\bid="([^"]+)"[^>]*>|'
+                    r'<(?:figure|dt)\b[^>]*\bid="([^"]+)"[^>]*>')
 LINK = re.compile(r'<a\b[^>]*\bhref="([^"]*#[^"]+)"')
 DROPPED = re.compile(r'<details\b.*?</details>|<a class="headerlink".*?</a>|<script\b.*?</script>', re.DOTALL)
 FLATTENED = re.compile(r"</?a\b[^>]*>")
