@@ -4,6 +4,7 @@
 * `terms`: the index says where a term is used.
 * `colophon`: which version of the book this is, and how to cite it.
 * `launch`: links that open a chapter, or its exercises, in a notebook of the reader's own.
+* `descriptions`: what is said of a page elsewhere.
 * `pdf`: the whole book on paper, from its finished pages.
 * `social`: the picture that stands for the book where somebody shares a link.
 """
@@ -15,11 +16,11 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from mixtheory import __version__
-from mixtheory.reading import colophon, launch, previews, terms
+from mixtheory.reading import colophon, descriptions, launch, previews, terms
 
 __all__ = ["setup"]
 
-LATE = 900          # after everything that finishes the pages
+EARLY, LATE = 100, 900          # before other extensions have their say; after everything that finishes the pages
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -33,5 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", launch.configure)
     app.connect("html-page-context", colophon.sign)
     app.connect("html-page-context", launch.offer)
+    app.connect("html-page-context", descriptions.tell, priority=EARLY)
+    app.connect("html-page-context", descriptions.forget_address, priority=LATE)
     app.connect("build-finished", previews.write, priority=LATE)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
