@@ -49,6 +49,10 @@ def colab(address: str, chapter: str) -> str:
     return f"https://colab.research.google.com/github/{name}/blob/notebooks-v{__version__}/{chapter}.ipynb"
 
 
+def _is_notebook(source: Path) -> bool:
+    return re.search(r"^kernelspec:", source.read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
 def configure(app: Sphinx, config: Config) -> None:
     """Find the repository before the pages are written."""
     config.mixtheory_repository = repository((config.html_theme_options or {}).get("repository_url", ""))
@@ -57,7 +61,7 @@ def configure(app: Sphinx, config: Config) -> None:
 def offer(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Put the links below the heading of each page that is a notebook."""
     address = app.config.mixtheory_repository
-    if not address or pagename not in getattr(app.env, "nb_metadata", {}) or "body" not in context:
+    if not address or doctree is None or not _is_notebook(Path(app.env.doc2path(pagename))):
         return
     chapter = Path(pagename).name
     links = [f'<a href="{binder(address, pagename)}">this chapter on Binder</a>']

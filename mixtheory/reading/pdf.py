@@ -44,7 +44,7 @@ HEAD = re.compile(r'<link\b[^>]*\brel="stylesheet"[^>]*>|<style\b.*?</style>', r
 
 # Makes wide things smaller, innermost first; returns what sticks out all the same, and TeX that nobody has set.
 FIT = r"""() => {
-    const wide = document.documentElement.clientWidth, out = [];
+    const wide = document.documentElement.clientWidth, out = [], start = text => text.trim().slice(0, 60);
     const holders = [...document.querySelectorAll('article *')].filter(
         node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX !== 'visible');
     for (const node of holders.reverse()) {
@@ -61,11 +61,11 @@ FIT = r"""() => {
     }
     for (const node of document.querySelectorAll('article *:not(svg *, math *)'))
         if (node.getBoundingClientRect().right > wide + 2)
-            out.push('wider than the paper: ' + node.tagName + ' ' + node.className + ': ' + node.textContent.trim().slice(0, 60));
+            out.push(`wider than the paper: ${node.tagName} ${node.className}: ${start(node.textContent)}`);
     const walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
     while (walk.nextNode())
         if (/\\\(|\\\[/.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest('pre, code, math'))
-            out.push('a formula that was not set: ' + walk.currentNode.data.trim().slice(0, 60));
+            out.push(`a formula that was not set: ${start(walk.currentNode.data)}`);
     return [...new Set(out)];
 }"""
 
