@@ -26,7 +26,7 @@ USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test verify data serve lint env clean distclean FORCE
+.PHONY: help book instructor pdf social notebooks test verify data serve lint env clean distclean FORCE
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -44,6 +44,13 @@ test: $(STAMP) $(if $(filter tests,$(TESTS)),book)  ## build the book if it is n
 
 pdf: book  ## print the whole book into _build/mixtheory.pdf (needs Chromium)
 	$(BIN)/python -m mixtheory.reading.pdf
+
+# The pages of the public book and, after them, the worked solutions: for those who teach.
+instructor: $(STAMP) verify  ## build the book with the worked solutions, into _build/instructor
+	@mkdir -p _build/instructor
+	@{ cat _toc.yml; printf '  - caption: Solutions\n    chapters:\n'; \
+		for page in book/solutions/*.md; do printf '      - file: %s\n' "$${page%.md}"; done; } > _build/instructor/_toc.yml
+	$(BIN)/jupyter-book build . -W -n --keep-going --toc _build/instructor/_toc.yml --path-output _build/instructor
 
 verify: $(STAMP)  ## check the claims; what has not changed is read from the evidence store
 	$(BIN)/mixtheory verify $(ARGS)

@@ -27,9 +27,10 @@ from mixtheory.evidence.record import Observation, Record, RecordError
 from mixtheory.exercises import exercises as exercise_registry
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
-           "exercises", "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
-           "sign_verdict", "table", "theorem", "trial", "trial_summary", "with_interval"]
+__all__ = ["Html", "Markdown", "account", "all_evidence", "benchmark", "claim", "comparison", "derivation",
+           "difference", "evidence", "exercises", "foretold", "ledger", "ledger_graph", "quick_run", "ratios",
+           "records_of", "runs", "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary",
+           "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
@@ -314,7 +315,7 @@ def account(chapter: str) -> Html:
 
 def trial() -> Html:
     """Every statement of the popular account with its verdict, by chapter."""
-    known, statuses = _all_evidence()
+    known, statuses = all_evidence()
     rows = []
     for a in accounts().values():
         word = verdict(a, known, statuses)
@@ -330,7 +331,7 @@ def trial() -> Html:
 
 def trial_summary() -> dict[str, int]:
     """How many statements hold, hold under conditions, are false, are undecided; and their total."""
-    known, statuses = _all_evidence()
+    known, statuses = all_evidence()
     words = [verdict(a, known, statuses) for a in accounts().values()]
     counts = {w: words.count(w) for w in ("holds", "holds under conditions", "false", "undecided")}
     decided, total = coverage(known, statuses)
@@ -353,10 +354,10 @@ def ledger(chapter: str | None = None) -> Html:
                 "</div>")
 
 
-def ledger_graph() -> Html:
+def ledger_graph(folded: bool = True) -> Html:
     """What rests on what: the chapters, and folded away the claims of each; every node is a link to its place.
 
-    A chapter has the colour of its weakest claim.
+    A chapter has the colour of its weakest claim. Without `folded`, the chapters alone.
     """
     rows = _ledger()
     by_id = {r.id: r for r in rows}
@@ -370,6 +371,8 @@ def ledger_graph() -> Html:
                           f"var(--mt-{weakest}, {ledgers.COLOURS[weakest]})"))
     between = dict.fromkeys((b.partition(".")[0], r.chapter) for r in rows for b in r.rests_on if b in by_id)
     overview = draw(nodes, [e for e in between if e[0] != e[1]], label="Which chapters rest on which")
+    if not folded:
+        return Html(overview)
     parts = []
     for name in chapters:
         own = [r for r in rows if r.chapter == name]
@@ -381,7 +384,7 @@ def ledger_graph() -> Html:
 
 
 def _account_card(a: Account) -> str:
-    known, statuses = _all_evidence()
+    known, statuses = all_evidence()
     word = verdict(a, known, statuses)
     links = " ".join(_link(c) for c in a.deciding if c in claims())
     truth = f"<dt>what is true</dt><dd>{tex_to_html(a.corrected)}</dd>" if a.corrected and word != "undecided" else ""
@@ -433,7 +436,8 @@ def _ledger() -> list[ledgers.Row]:
     return ledgers.rows(ledgers.with_basis(list(claims())), ledgers.records())
 
 
-def _all_evidence() -> tuple[dict[str, Evidence], dict[str, str]]:
+def all_evidence() -> tuple[dict[str, Evidence], dict[str, str]]:
+    """The evidence for every claim, and every claim's status, by id."""
     known = ledgers.with_basis(list(claims()))
     return known, ledgers.statuses(ledgers.rows(known, ledgers.records()))
 

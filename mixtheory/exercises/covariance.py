@@ -15,22 +15,6 @@ from mixtheory.mixing import symmetric
 ALPHAS = ({"alpha": 0.23}, {"alpha": 0.8}, {"alpha": 1.7}, {"alpha": 6.1})
 
 
-# ---- three examples ----------------------------------------------------------------------------------------------
-
-def _three(alpha: float) -> float:
-    """Sum of three E[w^2], w the first of three Dirichlet weights, by Gauss-Jacobi on its density."""
-    x, mass = roots_jacobi(12, 2 * alpha - 1, alpha - 1)
-    return float(3 * mass @ ((1 + x) / 2) ** 2 / mass.sum())
-
-
-Exercise(
-    name="covariance-three", level="warm-up", minutes=10,
-    wants=Formula(symbols=("alpha",), truth=_three, points=ALPHAS, mistakes={
-        "two examples are mixed instead of three": lambda alpha: (alpha + 1) / (2 * alpha + 1),
-        "the weights are always one third": lambda alpha: 1 / 3,
-        "the first weight has the law Beta(alpha, alpha)": lambda alpha: 3 * (alpha + 1) / (4 * alpha + 2)}))
-
-
 # ---- a batch of two ----------------------------------------------------------------------------------------------
 
 def _two(p: float) -> float:
@@ -49,20 +33,37 @@ Exercise(
         "each of the two has a lambda of its own": lambda p: p**2 + (1 - p) ** 2 - 0.5}))
 
 
+# ---- three examples ----------------------------------------------------------------------------------------------
+
+def _three(alpha: float) -> float:
+    """Sum of three E[w^2], w the first of three Dirichlet weights, by Gauss-Jacobi on its density."""
+    x, mass = roots_jacobi(12, 2 * alpha - 1, alpha - 1)
+    return float(3 * mass @ ((1 + x) / 2) ** 2 / mass.sum())
+
+
+Exercise(
+    name="covariance-three", level="warm-up", minutes=10,
+    wants=Formula(symbols=("alpha",), truth=_three, points=ALPHAS, mistakes={
+        "two examples are mixed instead of three": lambda alpha: (alpha + 1) / (2 * alpha + 1),
+        "the weights are always one third": lambda alpha: 1 / 3,
+        "the first weight has the law Beta(alpha, alpha)": lambda alpha: 3 * (alpha + 1) / (4 * alpha + 2)}))
+
+
 # ---- the partner's class -----------------------------------------------------------------------------------------
 
 def _classes(alpha: float, p: float) -> float:
     """Variance of mixed class means +1 and -1 that meet their own kind with probability p."""
     lam, mass = symmetric(alpha).quadrature(nodes=8)
     pairs = (((1, 1), p / 2), ((-1, -1), p / 2), ((1, -1), (1 - p) / 2), ((-1, 1), (1 - p) / 2))
-    return float(sum(w * m * (v * a + (1 - v) * b) ** 2 for (a, b), w in pairs for v, m in zip(lam, mass, strict=True)))
+    nodes = list(zip(lam, mass, strict=True))
+    return float(sum(w * m * (v * a + (1 - v) * b) ** 2 for (a, b), w in pairs for v, m in nodes))
 
 
 Exercise(
     name="covariance-classes", level="core", minutes=15,
     wants=Formula(
         symbols=("alpha", "p"), truth=_classes,
-        points=({"alpha": 0.4, "p": 0.3}, {"alpha": 1.0, "p": 0.9}, {"alpha": 2.6, "p": 0.55}, {"alpha": 1.4, "p": 0.1}),
+        points=[{"alpha": a, "p": p} for a, p in ((0.4, 0.3), (1.0, 0.9), (2.6, 0.55), (1.4, 0.1))],
         mistakes={"the class of the partner does not matter": lambda alpha, p: (alpha + 1) / (2 * alpha + 1),
                   "p is the probability of the other class":
                       lambda alpha, p: (alpha + 1 + alpha * (1 - 2 * p)) / (2 * alpha + 1),
@@ -91,7 +92,8 @@ def _covariances(rng: np.random.Generator) -> list[dict]:
 Exercise(
     name="covariance-features", level="core", minutes=15,
     wants=Function(
-        arguments=("alpha", "Sigma"), returns="the covariance (d, d)", truth=_per_feature, cases=_covariances, mistakes={
+        arguments=("alpha", "Sigma"), returns="the covariance (d, d)", truth=_per_feature, cases=_covariances,
+        mistakes={
             "all features share one lambda": lambda alpha, Sigma: (alpha + 1) / (2 * alpha + 1) * Sigma,
             "features also have partners of their own":
                 lambda alpha, Sigma: (alpha + 1) / (2 * alpha + 1) * np.diag(np.diag(Sigma))}))

@@ -425,4 +425,5 @@ def _spaced(where: str) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, float) and math.isnan(value):
         return "NaN"
-    return {"str": "a text", "ellipsis": "no answer"}.get(type(value).__name__, f"an object of type {type(value).__name__}")
+    name = type(value).__name__
+    return {"str": "a text", "ellipsis": "no answer"}.get(name, f"an object of type {name}")
