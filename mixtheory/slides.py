@@ -54,12 +54,6 @@ def deck(page: str, name: str) -> str | None:
         if not re.match(r"[a-z]+:", link["href"]):      # the deck lies one folder deeper; a fragment is of the page
             link["href"] = f"../{name}.html{link['href']}" if link["href"].startswith("#") else f"../{link['href']}"
     title = article.h1.get_text().strip()
-    styles = "\n".join(
-        f'<link rel="stylesheet" href="../{html.escape(sheet["href"])}">'
-        for sheet in soup.select('link[rel="stylesheet"]')
-        if re.search(r"custom|math|explor", sheet["href"]) and not re.match(r"[a-z]+:", sheet["href"]))
-    scripts = "\n".join(f'<script defer src="../{html.escape(s["src"])}"></script>'
-                        for s in soup.select("script[src]") if "mathjax" in s["src"].lower())
     slides = [f'<section class="slide title"><h1>{html.escape(title)}</h1><p>Mixup, verified</p>'
               f'<p><a href="../{name}.html">the chapter</a></p></section>']
     slides += [f'<section class="slide" aria-label="{i} of {len(shown)}">{node}</section>'
@@ -70,9 +64,8 @@ def deck(page: str, name: str) -> str | None:
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Slides: {html.escape(title)}</title>
 <meta name="generator" content="mixtheory {__version__}">
-{styles}
+<link rel="stylesheet" href="../../_static/custom.css">
 <link rel="stylesheet" href="../../_static/slides.css">
-{scripts}
 </head>
 <body>
 <main class="bd-article bd-content">

@@ -25,7 +25,6 @@ def test_its_links_lead_to_the_pages_one_folder_up() -> None:
     assert 'href="../labels.html#labels.y"' in made
     assert 'href="../geometry.html#geometry.x"' in made
     assert 'href="../../_static/custom.css"' in made
-    assert "theme.css" not in made
 
 
 def test_a_page_without_figures_has_no_deck() -> None:
