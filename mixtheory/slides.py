@@ -45,7 +45,9 @@ def deck(page: str, name: str) -> str | None:
 
     soup = BeautifulSoup(page, "html.parser")
     article = soup.select_one("article")
-    shown = [node for node in article.select(SHOWN) if not node.find_parent(SHOWN.split(", "))] if article else []
+    picked = article.select(SHOWN) if article else []
+    inner = {id(part) for node in picked for part in node.select(SHOWN)}
+    shown = [node for node in picked if id(node) not in inner]
     if not any(node.name == "figure" for node in shown):
         return None
     for link in article.select("a.headerlink"):

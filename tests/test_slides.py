@@ -29,3 +29,8 @@ def test_its_links_lead_to_the_pages_one_folder_up() -> None:
 
 def test_a_page_without_figures_has_no_deck() -> None:
     assert deck("<article><h1>Words</h1></article>", "words") is None
+
+
+def test_a_figure_inside_another_is_shown_once() -> None:
+    nested = '<figure class="mt-explorable"><figure class="mt-figure"><svg></svg></figure></figure>'
+    assert deck(f"<article><h1>Moves</h1>{nested}</article>", "moves").count('<section class="slide') == 2
