@@ -42,9 +42,9 @@ class Verdict:
         return f"{'Right.' if self.right else 'Not yet.'} {self.message}".strip()
 
     def _repr_html_(self) -> str:
-        tone = "mt-good" if self.right else "mt-bad"
-        word, colour = ("Right.", "#00664a") if self.right else ("Not yet.", "#a61b1b")
-        return (f'<p class="mt-verdict" role="status"><b class="{tone}" style="color: {colour}">{word}</b> '
+        word, colour = ("Right.", "--mt-proved, var(--jp-success-color0, #00664a)") if self.right else (
+            "Not yet.", "--mt-broken, var(--jp-error-color0, #a61b1b)")
+        return (f'<p class="mt-verdict" role="status"><b style="color: var({colour})">{word}</b> '
                 f"{html.escape(self.message)}</p>")
 
 
