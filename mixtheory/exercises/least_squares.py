@@ -9,23 +9,24 @@ import numpy as np
 from scipy import integrate, optimize
 from scipy.special import roots_jacobi
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Function, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Witness
 from mixtheory.mixing import Beta, symmetric
 
 X = np.array([-1.3, 0.2, 0.9, 1.1, 2.4, 4.0])
 Y = np.array([0.5, -0.8, 1.9, 0.4, 1.2, 3.7])
-Mixed = tuple[np.ndarray, np.ndarray, np.ndarray]      # features, targets, probabilities
+Shares = list[tuple[float, float, float]]               # share of the first in features and target, probability
+Mixed = tuple[np.ndarray, np.ndarray, np.ndarray]       # features, targets, probabilities
 
 
 # ---- all mixed points of a data set ------------------------------------------------------------------------------
 
-def _mixed(x: np.ndarray, y: np.ndarray, shares: list[tuple[float, float, float]], P: np.ndarray | None = None) -> Mixed:
+def _mixed(x: np.ndarray, y: np.ndarray, shares: Shares, P: np.ndarray | None = None) -> Mixed:
     """Every mixed point with its probability.
 
     Args:
         x: features (n,) or (n, p).
         y: targets (n,).
-        shares: (share of the first in the features, its share in the target, probability).
+        shares: the law of the weights.
         P: (n, n) probabilities of the partner, one row an example; None: all alike.
     """
     n = len(x)
@@ -45,13 +46,13 @@ def _fit(x: np.ndarray, y: np.ndarray, mass: np.ndarray, *, intercept: bool = Tr
     return np.linalg.solve(A.T @ (mass[:, None] * A) + penalty, A.T @ (mass * y))
 
 
-def _tied(law: object) -> list[tuple[float, float, float]]:
+def _tied(law: object) -> Shares:
     """Shares of mixup proper."""
     lam, mass = law.quadrature(nodes=6)
     return [(v, v, m) for v, m in zip(lam, mass, strict=True)]
 
 
-def _slope(shares: list[tuple[float, float, float]]) -> float:
+def _slope(shares: Shares) -> float:
     """Slope on the mixed points of the small data set, over that of least squares."""
     return float(_fit(*_mixed(X, Y, shares))[1] / np.polyfit(X, Y, 1)[0])
 
@@ -67,7 +68,7 @@ def _replaces(c: float) -> float:
 
 Exercise(name="least_squares-constant", level="warm-up", minutes=5, wants=Formula(
     symbols=("c",), truth=_replaces, points=({"c": 0.1}, {"c": 0.3}, {"c": 0.62}, {"c": 0.95}), mistakes={
-        "the ridge is weakened where it is strengthened": lambda c: c**2 + (1 - c) ** 2,
+        "the ridge is weakened where it is strengthened": lambda c: 1 / _replaces(c),
         "all covariance is multiplied by c": lambda c: 1 / c,
         "the law has the mean of S of the uniform law": lambda c: 1.5}))
 
@@ -125,7 +126,7 @@ Exercise(name="least_squares-own", level="core", minutes=15, wants=Formula(
     points=({"a": 0.5, "b": 0.5}, {"a": 2.3, "b": 0.8}, {"a": 1.4, "b": 3.0}, {"a": 1.9, "b": 0.9}), mistakes={
         "the targets are mixed too": lambda a, b: 1.0,
         "the covariance of the features is not mixed": lambda a, b: a / (a + b),
-        "the weight is replaced by its mean": lambda a, b: a * (a + b) / (a**2 + b**2),
+        "the weight is replaced by its mean": lambda a, b: _slope([(a / (a + b), 1.0, 1.0)]),
         "a and b are exchanged": lambda a, b: _own_label(b, a)}))
 
 
@@ -155,12 +156,11 @@ def _survivors() -> str:
     def both(method: object, **how: object) -> tuple[np.ndarray, np.ndarray]:
         return method(plain, **how), method(LAW, **how)
 
-    def weighted(shares: list[tuple[float, float, float]], weight: object = None,
-                 P: np.ndarray | None = None) -> np.ndarray:
+    def weighted(shares: Shares, weight: object = None, P: np.ndarray | None = None) -> np.ndarray:
         P = np.full((n, n), 1 / n) if P is None else P
         return _fit(*_mixed(X, Y, [(a, b, w * (weight(a) if weight else 1)) for a, b, w in shares], P))[1:]
 
-    def late(shares: list[tuple[float, float, float]]) -> np.ndarray:
+    def late(shares: Shares) -> np.ndarray:
         z, t, mass = _mixed(X, Y, shares)
         return _fit(squares(z[:, 0]), t, mass)[1:]
 
@@ -177,7 +177,7 @@ def _survivors() -> str:
 
 Exercise(name="least_squares-survives", level="core", minutes=20, wants=Choice(
     options="abcdefgh", truth=_survivors, mistakes={
-        "acdf": "Of these, one mixes the features after they were bent and one before. Look at the mean of the residuals.",
+        "acdf": "One of these bends the features after mixing. Is the new residual a mix of residuals?",
         "abcf": "Is there a constant in the fit? Without one, whose mean has to vanish?",
         "acfh": "Which pairs occur decides which covariances are averaged.",
         "acfg": "Which pairs count decides which covariances are averaged."}))
@@ -243,7 +243,7 @@ Exercise(name="least_squares-turn", level="challenge", minutes=25, wants=Witness
 
 # ---- three at once -----------------------------------------------------------------------------------------------
 
-def _three_noise(alpha: float) -> float:
+def _three_noise(alpha: float, power: int = 2) -> float:
     """Variance of the slope's score on triples, over its squared curvature: every triple, Dirichlet by quadrature."""
     x, e = np.array([-1.0, -1.0, 1.0, 1.0]), np.array([-1.0, 1.0, -1.0, 1.0])      # errors that know nothing of x
     t, first = roots_jacobi(6, 2 * alpha - 1, alpha - 1)
@@ -256,7 +256,7 @@ def _three_noise(alpha: float) -> float:
         square += m1 * m2 * np.mean((z * error) ** 2)
         curve += m1 * m2 * np.mean(z**2)
         total += m1 * m2
-    return float(square / total / (curve / total) ** 2)
+    return float(square / total / (curve / total) ** power)
 
 
 Exercise(name="least_squares-three", level="challenge", minutes=30, wants=Formula(
@@ -265,8 +265,8 @@ Exercise(name="least_squares-three", level="challenge", minutes=30, wants=Formul
         "two examples are mixed instead of three":
             lambda alpha: (alpha**2 + 3 * alpha + 3) * (2 * alpha + 1) / ((2 * alpha + 3) * (alpha + 1) ** 2),
         "the spread of the weights is left out": lambda alpha: 1.0,
-        "only the fourth powers of the weights are counted":
-            lambda alpha: (alpha + 2) * (alpha + 3) * (3 * alpha + 1) / (3 * (alpha + 1) ** 2 * (3 * alpha + 2))}))
+        "the curvature is not squared": lambda alpha: _three_noise(alpha, power=1),
+        "the curvature is taken to be that of the data": lambda alpha: _three_noise(alpha, power=0)}))
 
 
 # ---- random effects ----------------------------------------------------------------------------------------------
@@ -289,7 +289,6 @@ def _best_alpha(m: float, q: float) -> float:
 Exercise(name="least_squares-effects", level="research", minutes=45, wants=Formula(
     symbols=("m", "q"), truth=_best_alpha, tolerance=1e-5,
     points=({"m": 2, "q": 0.4}, {"m": 3, "q": 1.7}, {"m": 5, "q": 0.3}, {"m": 8, "q": 0.9}), mistakes={
-        "a group has one example": lambda m, q: q,
-        "the group has 2 m examples": lambda m, q: 2 * m * q,
-        "the differences within a group are taken not to shrink": lambda m, q: m * q / 2,
-        "s is taken for the factor on the difference of the groups": lambda m, q: m * q / (1 - m * q)}))
+        "a group has 2 m examples": lambda m, q: _best_alpha(2 * m, q),
+        "the two variances are exchanged": lambda m, q: _best_alpha(m, 1 / q),
+        "q is a quotient of standard deviations": lambda m, q: _best_alpha(m, q**2)}))

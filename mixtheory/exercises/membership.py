@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Witness
 from mixtheory.mixing import Beta, symmetric
 
 

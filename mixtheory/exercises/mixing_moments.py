@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy import integrate, optimize, special, stats
 
-from mixtheory.exercises.engine import Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Exercise, Formula, Number, Witness
 from mixtheory.mixing import Beta, symmetric
 
 
@@ -27,7 +27,8 @@ def _same_strength(alpha: float, p: float) -> float:
 Exercise(name="mixing_moments-sometimes", level="warm-up", minutes=10, wants=Formula(
     symbols=("alpha", "p"), truth=_same_strength,
     points=({"alpha": 0.35, "p": 0.5}, {"alpha": 1.0, "p": 0.83}, {"alpha": 2.6, "p": 0.2}, {"alpha": 7.3, "p": 0.6}),
-    mistakes={"alpha itself is scaled": lambda alpha, p: p * alpha,
+    mistakes={"what is lost, 1 - s, is handed in": lambda alpha, p: p * (1 - symmetric(alpha).expect(_S, nodes=4)),
+              "alpha itself is scaled": lambda alpha, p: p * alpha,
               "p is the probability of not mixing": lambda alpha, p: _same_strength(alpha, 1 - p)}))
 
 
