@@ -38,7 +38,7 @@ def _steps(*, slope: float | None = None, step: float | None = None) -> int:
     return count
 
 
-Exercise(name="curvature-steps", level="warm-up", minutes=10, wants=Number(truth=_steps, unit="steps", mistakes={
+Exercise(name="curvature-steps", level="warm-up", minutes=10, wants=Number(truth=_steps, mistakes={
     "the step that was best without mixup is kept": lambda: _steps(step=1.0),
     "the intercept's curvature shrinks too": lambda: _steps(slope=1.0),
     "the weight is uniform": lambda: _steps(slope=2 / 3),
