@@ -31,7 +31,8 @@ CARD = "course.json"                    # in an autograder: what the grader must
 CELL_PATIENCE = 300                     # seconds for a cell of a solved notebook
 EXECUTE = "import mixtheory.course; from nbclient.cli import main; main()"
 RUN_TEST = "from mixtheory.course.inside import run_test"
-OTTER_CELLS = ("# Initialize Otter", "grader.check(", "grader.check_all(")
+OTTER_CELLS = ("# Initialize Otter", "grader.check(", "grader.check_all(", "---\n\nTo double-check")
+OTTER_LINES = ("# BEGIN SOLUTION", "# END SOLUTION", "<!-- BEGIN QUESTION", "<!-- END QUESTION")
 
 
 def build(seed: int, out: Path, *, names: Sequence[str] = (), jobs: int = 1,
@@ -96,9 +97,9 @@ def _solved(notebook: Any) -> Any:
     for cell in notebook.cells:
         if "otter_answer_cell" in cell.metadata.get("tags", []) or cell.source.startswith(OTTER_CELLS):
             continue
-        lines = [line for line in cell.source.splitlines() if not line.startswith(("# BEGIN SOL", "# END SOL"))]
-        cell.source, cell.metadata = "\n".join(lines), type(cell.metadata)()
-        kept.append(cell)
+        lines = [line for line in cell.source.splitlines() if not line.startswith(OTTER_LINES)]
+        cell.source, cell.metadata = "\n".join(lines).strip("\n"), type(cell.metadata)()
+        kept += [cell] if cell.source else []
     notebook.cells = kept
     return notebook
 

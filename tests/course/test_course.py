@@ -8,6 +8,8 @@ import csv
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -62,12 +64,8 @@ def _lines(made) -> tuple[set[str], set[str]]:
             lines = {line.strip() for line in source.splitlines() if len(line.strip()) > 12}
             (secret if hidden else public).update(lines)
     secret |= {line.strip() for line in made.rubric.splitlines() if len(line.strip()) > 25}
-    return secret - public - _said(public), public
-
-
-def _said(public: set[str]) -> set[str]:
-    """Lines that both need and that give nothing away."""
-    return {"import numpy as np", "from mixtheory.course import checks", "from scipy import special, stats"} | public
+    secret = {line for line in secret if not line.startswith(("import ", "from "))}
+    return secret - public, public
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,14 +93,14 @@ def test_solutions_score_everything_here_and_nothing_in_another_course(course: P
     assert outcome.escapes == []
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_otter_itself_gives_full_marks(course: Path, solution, tmp_path, monkeypatch):
-    from otter.run import main
-
+def test_otter_itself_gives_full_marks(course: Path, solution, tmp_path):
     nbformat.write(solution(FAST), tmp_path / "ada.ipynb")
-    monkeypatch.chdir(tmp_path)
-    results = main(str(tmp_path / "ada.ipynb"), autograder=str(course / "autograder" / f"{FAST}.zip"), no_logo=True)
-    assert results.total == results.possible == 17
+    zipped = course / "autograder" / f"{FAST}.zip"
+    command = [sys.executable, "-m", "otter", "run", "ada.ipynb", "-a", str(zipped), "-o", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    given = {test["name"]: test for test in json.loads((tmp_path / "results.json").read_text())["tests"]}
+    graded = [q for q in autograder(zipped).questions if not q["manual"]]
+    assert {q["name"]: given[q["name"]]["score"] for q in graded} == {q["name"]: q["points"] for q in graded}
 
 
 def test_a_wrong_reference_solution_fails_the_build(tmp_path):
@@ -153,7 +151,7 @@ def test_value(double):
 """ + MANUAL.replace("q2", "q3") + RUBRIC.replace("q2", "q3")
 NAME = "1_coin"
 BUSY = "while True:\n    pass"
-PATCH = "from otter.test_files import TestFile\nTestFile.passed_all = True\nTestFile.score = property(lambda t: t.possible)"
+PATCH = "from otter.test_files import TestFile as T\nT.passed_all = True\nT.score = property(lambda t: t.possible)"
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +218,7 @@ FULL = {"q1": 2, "q2": 3, "q3": None}
     ("hungry", "crashed cells", "", "MemoryError"),
     ("flooding", "timed out", "", "after 6 s"),
     ("reading", "suspicious", "", "tried open"),
-    ("calling", "suspicious", "", "socket.connect"),
+    ("calling", "suspicious", "", "tried socket."),
     ("patching", "suspicious", "q1 q2", "a test that must fail passed"),
     ("tampering", "suspicious", "", "not those handed out"),
     ("pdf", "unreadable", "q1 q2", "not a notebook"),
