@@ -73,7 +73,7 @@ ATTACK = Explorable(
                 Layer("attack_now", "dots", 1, 9),
             ],
             _draw,
-            size=(6.0, 3.6),
+            size=(4.8, 3.5),
             legend={"loc": "upper left", "fontsize": 9.5, "handlelength": 2.5},
             alt="Three curves against alpha, each with a dot at the chosen one, in multiples of their value without "
                 "mixup: the gap falls, and falls like the gap of logits that are only made smaller; the power of the "

@@ -81,14 +81,15 @@ class Explorable:
         """The figure: pictures, controls, readouts, data and the player. `link` turns a claim's id into HTML."""
         data, pictures = self._compute()
         start = [c.start for c in self.controls]
-        shown = {name: table.values[_entry(table, start)] for name, table in data.pop("_texts").items()}
+        tables = {r["name"]: Table(**r["texts"]) for r in data["readouts"]}
+        shown = {name: table.values[_entry(table, start)] for name, table in tables.items()}
         readouts = "".join(f"<div><dt>{tex_to_html(words)}</dt><dd><output data-readout=\"{name}\">"
                            f"{html.escape(shown[name])}</output></dd></div>" for name, words in self.readouts.items())
-        at = "; ".join(c.texts[c.start] for c in self.controls)
+        at = "; ".join(c.said[c.start] for c in self.controls)
         return (f'<figure class="mt-figure mt-explorable" data-explorable="{self.name}">'
                 f'<div class="mt-explorable-panels">{"".join(pictures)}</div>'
                 f'<div class="mt-explorable-controls" hidden>{"".join(map(self._control, self.controls))}</div>'
-                f'<p class="mt-explorable-at">Shown at <span data-at>{html.escape(at)}</span></p>'
+                f'<p class="mt-explorable-at">Shown: <span data-at>{html.escape(at)}</span></p>'
                 f'<dl class="mt-explorable-readouts" aria-live="polite">{readouts}</dl>'
                 f"<figcaption>{tex_to_html(self.caption)} "
                 f'<span class="mt-explorable-claims">Illustrates {" ".join(map(link, self.claims))}</span></figcaption>'
@@ -120,10 +121,11 @@ class Explorable:
                 if count != 1:
                     raise DomainError(f"layer = {layer.name!r}: {count} paths in explorable {self.name!r}, must be one")
             pictures.append(f'<div class="mt-explorable-panel" style="flex-grow: {panel.size[0]:g}; flex-basis: '
-                            f'{panel.size[0] * 5.2:.1f}rem">{svg}</div>')
-        texts = {name: _table([s.readouts[name] for s in states.values()], shape) for name in self.readouts}
-        return {"controls": [{"name": c.name, "texts": list(c.texts)} for c in self.controls], "layers": layers,
-                "readouts": [{"name": n, "texts": t._asdict()} for n, t in texts.items()], "_texts": texts}, pictures
+                            f'{panel.size[0] * 5.2:.1f}rem; max-width: {panel.size[0] * 6.6:.1f}rem">{svg}</div>')
+        readouts = [{"name": name, "texts": _table([s.readouts[name] for s in states.values()], shape)._asdict()}
+                    for name in self.readouts]
+        controls = [{"name": c.name, "texts": list(c.texts), "said": c.said} for c in self.controls]
+        return {"controls": controls, "layers": layers, "readouts": readouts}, pictures
 
     def _control(self, c: Control) -> str:
         label, text = html.escape(c.label), html.escape(c.texts[c.start])

@@ -110,7 +110,7 @@ PAIRING = Explorable(
     controls=[
         Control("pairing", "Partner by", PAIRINGS, PAIRINGS, 0, choice=True),
         Control("sharing", "One λ for", SHARINGS, ("the batch", "each element"), 0, choice=True),
-        Control("n", "Batch size", SIZES, [named(n, "n") for n in SIZES], SIZES.index(16)),
+        Control("n", "Batch size", SIZES, [named(n, "n") for n in SIZES], SIZES.index(64)),
         alpha_slider(ALPHAS),
     ],
     panels=[

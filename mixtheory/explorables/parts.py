@@ -34,6 +34,11 @@ class Control:
     start: int = 0
     choice: bool = False
 
+    @property
+    def said(self) -> list[str]:
+        """The texts as they stand by themselves, where nobody sees the label: under the still."""
+        return [f"{self.label} {text}" for text in self.texts] if self.choice else list(self.texts)
+
 
 @dataclass(frozen=True)
 class Layer:

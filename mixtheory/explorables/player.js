@@ -1,7 +1,7 @@
 /* The player of explorables: the same small module stands behind every one of them.
  *
  * A figure carries its data as JSON, computed and tested in Python:
- *   controls  [{name, texts}]                    texts: what each value of the control is called
+ *   controls  [{name, texts, said}]              texts: what each value is called; said: the same under the still
  *   layers    [{name, kind, map, x, y}]          x, y: tables of coordinates; map [a, b, c, d]: pixels a x + b, c y + d
  *                                                and decimals, to which x and y were rounded
  *   readouts  [{name, texts}]                    texts: a table of texts
@@ -45,7 +45,7 @@ function play(figure) {
             write(`[data-value="${name}"]`, words[i]);
             if (inputs[i][0].type === 'range') inputs[i][0].setAttribute('aria-valuetext', words[i]);
         });
-        write('[data-at]', words.join('; '));
+        write('[data-at]', data.controls.map(({said}, i) => said[index[i]]).join('; '));
     }
 
     for (const input of inputs.flat()) input.addEventListener('input', show);

@@ -70,7 +70,7 @@ def check(page: Any, name: str, index: list[int], data: dict[str, Any]) -> None:
     words = {c.name: c.texts[i] for c, i in zip(controls, index, strict=True)}
     sliders = {c.name: words[c.name] for c in controls if not c.choice}
     assert seen["spoken"] == seen["values"] == sliders
-    assert seen["at"] == "; ".join(words.values())
+    assert seen["at"] == "; ".join(c.said[i] for c, i in zip(controls, index, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -189,7 +189,7 @@ def test_without_javascript(browser: Any, sheet: str, shown: dict[str, str]) -> 
         assert shape.locator("input:visible").count() == 0
         assert shape.locator("noscript p").is_visible()
         assert shape.locator("[data-at]").inner_text() == "; ".join(
-            c.texts[c.start] for c in EXPLORABLES[name].controls
+            c.said[c.start] for c in EXPLORABLES[name].controls
         )
         for still in shape.locator("svg").all():
             assert still.is_visible()
