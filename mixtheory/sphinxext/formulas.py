@@ -27,7 +27,8 @@ Formula = tuple[str, bool]                                     # TeX, and whethe
 # An element of class math: its tag, what stands before the formula (the number of an equation), the formula itself.
 ELEMENT = re.compile(r'<(?P<tag>span|div) class="(?P<class>(?:[^"]* )?math(?: [^"]*)?)"(?P<more>[^>]*)>\s*'
                      r'(?P<number>(?:<span class="eqno">.*?</span>)?)\s*'
-                     r"(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<display>.*?)\\\]|(?P<naked>\\begin\{.*?))\s*</(?P=tag)>", re.DOTALL)
+                     r"(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<display>.*?)\\\]|(?P<naked>\\begin\{.*?))\s*</(?P=tag)>",
+                     re.DOTALL)
 MATH = re.compile(r"<math\b.*?</math>", re.DOTALL)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from mixtheory import __version__
@@ -16,7 +18,8 @@ UNUSED = ("sphinx_thebe", "sphinx.ext.mathjax")     # no live code; formulas are
 # Scripts, and what a page must contain to be given them.
 WANTED_BY = {"design-tabs.js": 'class="sd-tab', "togglebutton.js": "dropdown", "clipboard.min.js": 'class="highlight',
              "copybutton.js": 'class="highlight', "all.min.js": "\0"}
-SCRIPT = re.compile(r'<script\b(?P<before>[^>]*)\ssrc="(?P<src>[^"]*?(?P<name>[^/"?]+)(?:\?[^"]*)?)"(?P<after>[^>]*)></script>\n?')
+SCRIPT = re.compile(r'<script\b[^>]*\ssrc="[^"]*?(?P<name>[^/"?]+)(?:\?[^"]*)?"[^>]*></script>\n?')
+GRAPH_STYLE = re.compile(r'(?<=<div class="mt-graph">)<style>.*?</style>', re.DOTALL)
 
 # The theme's markup -> what it should have been, and why.
 MENDED = (
@@ -33,13 +36,18 @@ MENDED = (
     # what a script would write, written
     (r"<script>\s*document\.write\(`(.*?)`\);\s*</script>", r"\1"),
     # all content stands in a landmark
-    (r'<div class="bd-sidebar-primary bd-sidebar', r'<div role="complementary" aria-label="Book" class="bd-sidebar-primary bd-sidebar'),
+    (r'<div class="bd-sidebar-primary ', r'<div role="complementary" aria-label="Book" class="bd-sidebar-primary '),
     (r'<div class="search-button__wrapper"', r'<div role="search" class="search-button__wrapper"'),
     (r'(<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>)(.*?<main[^>]*>)', r"\2\1"),
     (r'<nav class="bd-toc-nav page-toc">', r'<nav class="bd-toc-nav page-toc" aria-label="On this page">'),
-    (r'<main id="main-content" class="bd-main" role="main">', r'<main id="main-content" class="bd-main" tabindex="-1">'),
     # its name is what can be read on it
     (r'(<button class="btn search-button-field search-button__button" title="Search") aria-label="Search"', r"\1"),
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    (r'<p class="((?:collapsed|expanded) admonition-title)">([^<]*)</p>', r'<span class="\1">\2</span>'),
+    # an id that every exercise, solution and theorem has is none
+    (r' id="(?:exercise|solution|proof)-content"', ""),
+    # the browser knows the size of a picture before it is there
+    (r'(<img src="[^"]*") (class="logo__image)', r'\1 width="320" height="200" \2'),
     (r'<i class="((?:theme-switch )?fa-)', r'<i aria-hidden="true" class="\1'),
 )
 
@@ -53,9 +61,20 @@ def disconnect(app: Sphinx, *_: Any) -> None:
 def trim(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Take out the last of Thebe and write down which version of the package made the page."""
     context["css_files"] = [sheet for sheet in context["css_files"] if "thebe" not in str(sheet)]
-    context["metatags"] = (context.get("metatags") or "") + (
+    said = f'<meta name="description" content="{html.escape(summary(doctree))}">\n' if doctree else ""
+    context["metatags"] = said + (context.get("metatags") or "") + (
         f'<meta name="generator" content="mixtheory {__version__}">\n'
         f'<meta name="mixtheory-hash" content="{app.mixtheory_hash}">\n')
+
+
+def summary(doctree: nodes.document) -> str:
+    """The first sentences of a page that have no formula, up to about 160 characters."""
+    text = " ".join(node.astext() for node in doctree.findall(nodes.paragraph))[:2000]
+    kept = ""
+    for sentence in re.split(r"(?<=[.?!])\s+", re.sub(r"\s+", " ", text)):
+        if not re.search(r"[\\$]", sentence) and len(kept) + len(sentence) < 160:
+            kept = f"{kept} {sentence}".strip()
+    return kept
 
 
 def finish(folder: Path) -> None:
@@ -74,6 +93,8 @@ def mend(text: str) -> str:
     """A page without what it does not use and with the markup it should have."""
     for pattern, better in MENDED:
         text = re.sub(pattern, better, text, flags=re.DOTALL)
+    for style in dict.fromkeys(GRAPH_STYLE.findall(text)):              # a style belongs into the head, once
+        text = text.replace(style, "").replace("</head>", f"{style}\n</head>", 1)
     return SCRIPT.sub(lambda found: defer(found, text), text)
 
 
@@ -92,4 +113,4 @@ def link(text: str, root: str, sheet: str) -> str:
     lines = [f'<link rel="stylesheet" href="{root}_static/{sheet}">']
     if "<math" in text:
         lines.append(f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{root}_static/math.woff2">')
-    return "\n".join([text[:first.start()], *lines, styles.SHEET.sub("", text[first.end():])])
+    return "\n".join([text[:first.start()].rstrip(), *lines, styles.SHEET.sub("", text[first.end():]).lstrip()])

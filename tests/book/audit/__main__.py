@@ -1,7 +1,8 @@
 """The audit of the built book: `python -m tests.book.audit [PAGE ...]`, or `make audit`.
 
-Every page is measured by axe, Lighthouse, the Nu HTML checker and lychee, from a server on this machine that compresses
-text as any server would. Tables go to _build/audit as Markdown and JSON; a bound that is broken makes the exit status 1.
+Every page is measured by axe, Lighthouse, the Nu HTML checker and lychee, from a server on this machine that
+compresses text as any server would. Tables go to _build/audit as Markdown and JSON; a bound that is broken makes the
+exit status 1.
 It needs Chromium, Java for the HTML checker, and npm's registry once, to install what package.json names.
 """
 
@@ -48,7 +49,7 @@ def run(*command: Any, ok: tuple[int, ...] = (0,), **options: Any) -> subprocess
     """Run a command; what it says, if it fails."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
     if done.returncode not in ok:
-        raise RuntimeError(f"{command[1] if len(command) > 1 else command[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(map(str, command))[:200]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done
 
 
@@ -59,7 +60,8 @@ def weigh(page: Any, url: str) -> Row:
     session.send("Network.enable")
     session.send("Network.setCacheDisabled", {"cacheDisabled": True})
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
-    page.on("request", lambda asked: None if asked.url.startswith((host, "data:", "blob:")) else foreign.append(asked.url))
+    own = (host, "data:", "blob:")
+    page.on("request", lambda asked: None if asked.url.startswith(own) else foreign.append(asked.url))
     page.goto(url, wait_until="networkidle")
     settle(page)
     return {"bytes": int(sum(sizes)), "requests": len(sizes), "external": foreign,
@@ -90,9 +92,9 @@ def lighthouse(modules: Path, url: str) -> Row:
         told_by = json.loads(report.read_text())
         scores[device] = {name: told_by["categories"][name]["score"] for name in SCORES}
         scores[device]["layout shift"] = round(told_by["audits"]["cumulative-layout-shift"]["numericValue"], 4)
-        scores[device]["failed"] = sorted(
-            name for name, audit in told_by["audits"].items()
-            if audit["score"] is not None and audit["score"] < 0.9 and audit["scoreDisplayMode"] in ("binary", "numeric"))
+        judged = {name: audit["score"] for name, audit in told_by["audits"].items()
+                  if audit["scoreDisplayMode"] in ("binary", "numeric") and audit["score"] is not None}
+        scores[device]["failed"] = sorted(name for name, score in judged.items() if score < 0.9)
         report.unlink()
     return scores
 
@@ -106,17 +108,19 @@ def validity(modules: Path, names: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in names}
     for message in json.loads(done.stderr)["messages"]:
         name = Path(message["url"].removeprefix("file:")).relative_to(HTML).with_suffix("").as_posix()
-        found[name].append(f"{message.get('lastLine', '')}: {message['message']} {message.get('extract', '').strip()[:100]}")
+        place = f"{message.get('lastLine', '')}: {message.get('extract', '').strip()[:100]}"
+        found[name].append(f"{message['message']} {place}")
     return found
 
 
 def links() -> list[str]:
     """Links and fragments that lead nowhere."""
     lychee = shutil.which("lychee", path=str(Path(sys.executable).parent))
-    done = run(lychee, "--offline", "--include-fragments", "--no-progress", "--format", "json", "--exclude-path", "_static",
-               "--root-dir", HTML, *sorted(HTML.glob("*.html")), *sorted(HTML.glob("book/*.html")), ok=(0, 2))
+    done = run(lychee, "--offline", "--include-fragments", "--no-progress", "--format", "json", "--root-dir", HTML,
+               *sorted(HTML.glob("*.html")), *sorted(HTML.glob("book/*.html")), ok=(0, 2))
     errors = json.loads(done.stdout).get("error_map", {})
-    return [f"{Path(page).name}: {each['url']} {each['status'].get('text', '')}" for page, all in errors.items() for each in all]
+    return [f"{Path(page).name}: {link['url']} {link['status'].get('text', '')}"
+            for page, found in errors.items() for link in found]
 
 
 def spelling() -> list[str]:

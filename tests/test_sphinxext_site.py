@@ -1,0 +1,80 @@
+"""Pages are mended, given one style sheet, and come out the same when they are finished again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from docutils.core import publish_doctree
+from fontTools.ttLib import TTFont
+
+from mixtheory.sphinxext import site, styles
+
+PAGE = """<html><head><meta name="viewport" content="a"><meta name="viewport" content="b">
+<link rel="stylesheet" href="../_static/a.css?v=1"><link href="../_static/styles/theme.css?digest=2" rel="stylesheet" />
+<link rel="preload" as="font" type="font/woff2" href="../_static/x.woff2">
+<script src="../_static/vendor/js/all.min.js?digest=2"></script><script src="../_static/doctools.js?v=1"></script>
+<script src="../_static/design-tabs.js"></script><script src="../_static/togglebutton.js"></script></head>
+<body><main role="main"><p class="used">Formula <span class="math"><math><mi>x</mi></math></span></p>
+<i class="fa-solid fa-bars"></i><div class="toggle dropdown"></div>
+<div class="mt-graph"><style>.mt-graph {}</style></div><div class="mt-graph"><style>.mt-graph {}</style></div>
+<summary aria-label="Toggle hidden content"><p class="collapsed admonition-title">Show</p></summary>
+<section id="exercise-content"></section></main></body></html>"""
+ICONS = '.fa-bars:before{content:"\\f0c9"}.fa-heart:before{content:"\\f004"}'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "_static" / "styles").mkdir(parents=True)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_static" / "basic.css").write_text("p.used{background:url(file.png)} p.unused{color:red}")
+    (tmp_path / "_static" / "a.css").write_text(f"p.used, p.unused:hover {{ color: blue }} /* note */ {ICONS}")
+    (tmp_path / "_static" / "styles" / "theme.css").write_text(
+        '@import "../basic.css";\n@media print { p.used { color: black } .unused { color: red } }'
+        "main:not(.gone){top:0} @font-face{font-family:X;src:url(../x.woff2)}")
+    (tmp_path / "book" / "one.html").write_text(PAGE)
+    return tmp_path
+
+
+def test_a_page_is_mended_and_stays_so(folder):
+    site.finish(folder)
+    once = (folder / "book" / "one.html").read_text()
+    assert once.count('name="viewport"') == 1
+    assert re.findall(r'<script[^>]*src="([^"?]*)', once) == ["../_static/doctools.js", "../_static/togglebutton.js"]
+    assert once.count("<script defer ") == 2
+    assert re.findall(r'<link rel="(\w+)"[^>]*href="([^"?]*)', once) == [
+        ("stylesheet", "../_static/book.css"), ("preload", "../_static/math.woff2")]
+    assert once.count("<style>") == 1
+    assert once.index("<style>") < once.index("</head>")
+    assert '<summary><span class="collapsed admonition-title">Show</span></summary>' in once
+    assert "exercise-content" not in once
+    sheet = (folder / "_static" / "book.css").read_text()
+    site.finish(folder)
+    assert (folder / "book" / "one.html").read_text() == once
+    assert (folder / "_static" / "book.css").read_text() == sheet
+
+
+def test_the_style_sheet_has_the_rules_that_pages_can_use(folder):
+    site.finish(folder)
+    sheet = (folder / "_static" / "book.css").read_text()
+    assert "p.used{color: blue" in sheet
+    assert 'url("file.png")' in sheet
+    assert 'url("x.woff2")' in sheet
+    assert "main:not(.gone)" in sheet
+    assert re.search(r"@media print \{p\.used", sheet)
+    assert "unused" not in sheet
+    assert "heart" not in sheet
+
+
+def test_the_icons_that_are_left_have_their_glyphs(folder):
+    site.finish(folder)
+    fonts = list((folder / "_static").glob(styles.ICONS))
+    assert fonts
+    with TTFont(fonts[0]) as font:
+        assert set(font.getBestCmap()) == {0xF0C9}
+
+
+def test_the_description_of_a_page_has_no_tex():
+    doctree = publish_doctree(f"Title\n=====\n\nAn :math:`\\alpha` is drawn. It is kept.\n\nAnd so on. {'long ' * 60}")
+    assert site.summary(doctree) == "It is kept. And so on."
