@@ -6,6 +6,7 @@ import ast
 import copy
 import csv
 import dataclasses
+import importlib.util
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ from mixtheory.domain import DomainError
 from tests.course.conftest import NAMES, SEED
 from tests.course.test_masters import GOOD, MANUAL, RUBRIC
 
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("otter") is None, reason="needs the extra `course`")
 FAST = "1_prove_and_check"
 CORES = os.cpu_count() or 1
 
