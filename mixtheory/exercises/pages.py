@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,10 @@ from sphinx.util import logging
 from mixtheory import __version__
 from mixtheory.exercises import exercises
 from mixtheory.exercises.notebook import hand_in, notebook
+from mixtheory.reading.launch import repository
 
 LOGGER = logging.getLogger(__name__)
 FOLDER = "exercises"        # beside the pages of the chapters
-
-
-def repository(app: Sphinx) -> str:
-    """Address of the repository that the book is published from; "" where that is not known."""
-    given = (app.config.html_theme_options or {}).get("repository_url") or os.environ.get("MIXTHEORY_REPOSITORY", "")
-    if not given and os.environ.get("GITHUB_REPOSITORY"):
-        given = f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{os.environ['GITHUB_REPOSITORY']}"
-    return given.rstrip("/")
 
 
 def complete(app: Sphinx, doctree: nodes.document) -> None:
@@ -66,6 +58,7 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         return
     import nbformat
 
+    address = repository(app.config.html_theme_options.get("repository_url", ""))
     for chapter in dict.fromkeys(e.chapter for e in exercises().values()):
         page = f"book/{chapter}"
         if page not in app.env.found_docs:
@@ -73,7 +66,7 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         source = Path(app.env.doc2path(page)).read_text(encoding="utf-8")
         target = Path(app.outdir, "book", FOLDER, f"{chapter}.ipynb")
         target.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook(chapter, source, repository(app)), target)
+        nbformat.write(notebook(chapter, source, address), target)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

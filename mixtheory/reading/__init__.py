@@ -29,7 +29,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("mixtheory_repository", "", "html", types=[str])
     app.add_directive("citation", colophon.Citation)
     app.add_transform(terms.IndexTerms)
-    app.add_js_file("previews.js", loading_method="defer")
+    app.add_js_file(previews.SCRIPT, loading_method="defer")
     app.connect("config-inited", colophon.configure)
     app.connect("config-inited", launch.configure)
     app.connect("html-page-context", colophon.sign)
