@@ -38,13 +38,13 @@ def repository(configured: str = "") -> str:
 
 
 def binder(address: str, page: str) -> str:
-    """Opens a page's source in JupyterLab (only for GitHub), with the package installed from .binder/requirements.txt."""
+    """Opens a page of a repository on GitHub in JupyterLab, the package installed by .binder/requirements.txt."""
     name = address.removeprefix(GITHUB)
     return f"https://mybinder.org/v2/gh/{name}/v{__version__}?urlpath={quote(f'lab/tree/{page}.md', safe='/')}"
 
 
 def colab(address: str, chapter: str) -> str:
-    """Opens a chapter's exercises (only for GitHub); the publishing workflow puts these notebooks under a tag of their own."""
+    """Opens a chapter's exercises; the publishing workflow puts these notebooks under a tag of their own."""
     name = address.removeprefix(GITHUB)
     return f"https://colab.research.google.com/github/{name}/blob/notebooks-v{__version__}/{chapter}.ipynb"
 

@@ -66,7 +66,8 @@ def test_what_is_not_on_github_gets_no_links(small: Book, monkeypatch):
     assert "mt-launch" not in small.page("book/covariance")
 
 
-@pytest.mark.parametrize("address", ["github.com/a/b", "http://example.org/a/b", "https://github.com/a", "https://x.org/a b/c"])
+@pytest.mark.parametrize("address", ["github.com/a/b", "http://example.org/a/b", "https://github.com/a",
+                                     "https://x.org/a b/c"])
 def test_a_wrong_repository_is_named(monkeypatch, address):
     monkeypatch.setenv("MIXTHEORY_REPOSITORY", address)
     with pytest.raises(DomainError, match=f"MIXTHEORY_REPOSITORY = '{address}'"):
