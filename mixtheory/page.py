@@ -28,8 +28,8 @@ from mixtheory.exercises import exercises as exercise_registry
 from mixtheory.plotting import tex_to_html
 
 __all__ = ["Html", "Markdown", "account", "all_evidence", "benchmark", "claim", "comparison", "derivation",
-           "difference", "evidence", "exercises", "foretold", "ledger", "ledger_graph", "quick_run", "ratios",
-           "records_of", "runs", "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary",
+           "difference", "evidence", "exercises", "explorable", "foretold", "ledger", "ledger_graph", "quick_run",
+           "ratios", "records_of", "runs", "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary",
            "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
@@ -138,6 +138,20 @@ def _evidence_table(c: Claim, row: ledgers.Row, found: Evidence) -> str:
     lines += [("Source", "; ".join(c.references))] if c.references else []
     body = "".join(f"<tr><th scope='row'>{html.escape(_greek(k))}</th><td>{html.escape(v)}</td></tr>" for k, v in lines)
     return f'<div class="mt-table"><table>{body}</table></div>'
+
+
+# ---- explorables -------------------------------------------------------------------------------------------------
+
+def explorable(name: str) -> Html:
+    """A figure that the reader can move, all its states computed now; see `mixtheory.explorables`.
+
+    Raises:
+        DomainError: there is none of that name.
+    """
+    from mixtheory.explorables import EXPLORABLES
+    if name not in EXPLORABLES:
+        raise DomainError(f"name = {name!r}: no such explorable; there are {', '.join(EXPLORABLES)}")
+    return Html(EXPLORABLES[name].html(link=_link))
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------

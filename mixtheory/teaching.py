@@ -62,7 +62,8 @@ def problem_sets() -> page.Html:
         points = sum(q.points for q in made.questions)
         by_hand = sum(q.points for q in made.questions if q.manual)
         number = path.stem.partition("_")[0]
-        rows.append((int(number), page.Html(f"<b>{html.escape(made.meta['title'])}</b><br>{html.escape(made.meta['kind'])}"),
+        words = f"<b>{html.escape(made.meta['title'])}</b><br>{html.escape(made.meta['kind'])}"
+        rows.append((int(number), page.Html(words),
                      f"{made.meta['minutes'] / 60:.0f} h", f"{made.meta['difficulty']} of 5",
                      f"{points}, {by_hand} of them by hand",
                      page.Html(f'<a href="handouts/{path.stem}.ipynb" download>notebook</a>')))

@@ -7,7 +7,7 @@ from mixtheory.slides import deck
 PAGE = """<html><head><link rel="stylesheet" href="../_static/custom.css">
 <link rel="stylesheet" href="../_static/theme.css">
 </head><body><article><h1>Chords<a class="headerlink" href="#chords">#</a></h1><p>Not on a slide.</p>
-<div class="proof theorem admonition" id="geometry.x"><p>A theorem, see <a href="labels.html#labels.y">this</a></p></div>
+<div class="proof theorem admonition" id="geometry.x"><p>See <a href="labels.html#labels.y">this</a></p></div>
 <figure class="mt-figure"><svg></svg><figcaption>It <a href="#geometry.x">bends</a></figcaption></figure>
 <div class="proof remark"><p>A remark.</p></div></article></body></html>"""
 

@@ -6,7 +6,7 @@ chapters. One file a chapter declares its exercises; importing this package regi
 
 from __future__ import annotations
 
-from mixtheory.exercises.engine import (
+from mixtheory.exercises.judging import (
     LEVELS,
     Choice,
     Exercise,
@@ -23,17 +23,7 @@ from mixtheory.exercises.engine import (
 __all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Verdict", "Witness", "check", "confirm",
            "exercises"]
 
-from mixtheory.exercises import calibration  # noqa: F401, E402, I001
-from mixtheory.exercises import covariance  # noqa: F401, E402, I001  importing a chapter registers its exercises
-from mixtheory.exercises import geometry  # noqa: F401, E402, I001
-from mixtheory.exercises import curvature  # noqa: F401, E402, I001
-from mixtheory.exercises import membership  # noqa: F401, E402, I001
-from mixtheory.exercises import engine_chapter  # noqa: F401, E402, I001
-from mixtheory.exercises import headline  # noqa: F401, E402, I001
-from mixtheory.exercises import practice  # noqa: F401, E402, I001
-from mixtheory.exercises import real_networks  # noqa: F401, E402, I001
-from mixtheory.exercises import mixing_moments  # noqa: F401, E402, I001
-from mixtheory.exercises import least_squares  # noqa: F401, E402, I001
-from mixtheory.exercises import how_verified  # noqa: F401, E402, I001
-from mixtheory.exercises import gradients  # noqa: F401, E402, I001
-from mixtheory.exercises import labels  # noqa: F401, E402, I001
+# Importing a chapter registers its exercises; they stand in the order of the book.
+from mixtheory.exercises import how_verified, mixing_moments, covariance, least_squares  # noqa: F401, E402, I001
+from mixtheory.exercises import gradients, calibration, membership, geometry, curvature, labels  # noqa: F401, E402, I001
+from mixtheory.exercises import real_networks, headline, engine, practice  # noqa: F401, E402, I001

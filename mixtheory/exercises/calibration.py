@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Function, Number, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Number, Witness
 from mixtheory.mixing import symmetric
 
 LINE = np.linspace(-9, 9, 181)          # of a trapezoidal rule, which is exact to rounding for what follows

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import roots_jacobi
 
 from mixtheory.evidence.estimate import quantiles
-from mixtheory.exercises.engine import Exercise, Formula, Function, Number, Witness
+from mixtheory.exercises.judging import Exercise, Formula, Function, Number, Witness
 from mixtheory.mixing import symmetric
 
 ALPHAS = ({"alpha": 0.23}, {"alpha": 0.8}, {"alpha": 1.7}, {"alpha": 6.1})

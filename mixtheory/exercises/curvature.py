@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Function, Number
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Number
 from mixtheory.mixing import symmetric
 
 _rule = functools.cache(np.polynomial.legendre.leggauss)

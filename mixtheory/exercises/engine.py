@@ -1,429 +1,301 @@
-"""What an exercise asks for, and how an answer is judged without being shown.
-
-A checker never holds the answer that the solution derives. It computes the same quantity by another route, from the
-definition: enumeration, quadrature, an optimiser, a simulation. `mistakes` are plausible wrong answers with the words
-that explain them; a reader who falls for one is told which.
-"""
+"""Exercises of the chapter `engine`: replicas, measurements, records."""
 
 from __future__ import annotations
 
-import html
-import inspect
+import itertools
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sympy as sp
+from scipy import stats
 
-from mixtheory.domain import DomainError
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Number, Witness
 
-__all__ = ["LEVELS", "Choice", "Exercise", "Formula", "Function", "Number", "Verdict", "Witness", "check", "confirm",
-           "exercises"]
+# ---- the largest of two errors -----------------------------------------------------------------------------------
 
-LEVELS = ("warm-up", "core", "challenge", "research")
-_REGISTRY: dict[str, Exercise] = {}
-Values = list[tuple[str, Any]]      # where ("at alpha = 1") and what
+FIRST, SECOND = 5, 10
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a checker says of an answer; true if it is right. In a notebook it shows itself."""
-
-    right: bool
-    message: str
-
-    def __bool__(self) -> bool:
-        return self.right
-
-    def __str__(self) -> str:
-        return f"{'Right.' if self.right else 'Not yet.'} {self.message}".strip()
-
-    def _repr_html_(self) -> str:
-        tone = "mt-good" if self.right else "mt-bad"
-        word, colour = ("Right.", "#00664a") if self.right else ("Not yet.", "#a61b1b")
-        return (f'<p class="mt-verdict" role="status"><b class="{tone}" style="color: {colour}">{word}</b> '
-                f"{html.escape(self.message)}</p>")
+def _largest(combine: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+    """Mean over all outcomes, right or wrong, of 5 images of confidence 0.6 and 10 of confidence 0.9."""
+    right = (np.arange(2 ** (FIRST + SECOND))[:, None] >> np.arange(FIRST + SECOND)) & 1
+    chance = np.where(right, [0.6] * FIRST + [0.9] * SECOND, [0.4] * FIRST + [0.1] * SECOND).prod(1)
+    return float(chance @ combine(abs(right[:, :FIRST].mean(1) - 0.6), abs(right[:, FIRST:].mean(1) - 0.9)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exercise:
-    """One exercise of a chapter; creating it registers it. Its text stands in the chapter under `ex-NAME`.
-
-    Attributes:
-        name: chapter, hyphen, word: `covariance-two`.
-        level: one of LEVELS.
-        minutes: what a prepared student needs, about.
-        wants: what is handed in and judged; None where only a person can judge.
-    """
-
-    name: str
-    level: str
-    minutes: int
-    wants: Number | Formula | Function | Choice | Witness | None = None
-
-    def __post_init__(self) -> None:
-        chapter, hyphen, word = self.name.partition("-")
-        if not (hyphen and chapter.isidentifier() and word.isidentifier()):
-            raise DomainError(f"name = {self.name!r}: must be a chapter, a hyphen and a word")
-        if self.level not in LEVELS:
-            raise DomainError(f"level = {self.level!r}: must be one of {', '.join(LEVELS)}")
-        if self.minutes < 1:
-            raise DomainError(f"minutes = {self.minutes!r}: an exercise takes at least one")
-        if self.name in _REGISTRY:
-            raise DomainError(f"name = {self.name!r}: an exercise of this name is already registered")
-        _REGISTRY[self.name] = self
-
-    @property
-    def chapter(self) -> str:
-        """The chapter in which it stands."""
-        return self.name.partition("-")[0]
+Exercise(name="engine-largest", level="warm-up", minutes=15, wants=Number(
+    truth=lambda: _largest(np.maximum), mistakes={
+        "the errors of the bins are averaged, weighted by size": lambda: _largest(lambda a, b: (a + 2 * b) / 3),
+        "the larger of the two mean errors is taken":
+            lambda: max(_largest(lambda a, b: a), _largest(lambda a, b: b)),
+        "the errors of the bins are added": lambda: _largest(np.add)}))
 
 
-# ---- what may be asked for ---------------------------------------------------------------------------------------
+# ---- which jobs first --------------------------------------------------------------------------------------------
 
-@dataclass(frozen=True, kw_only=True)
-class Number:
-    """A number.
-
-    Attributes:
-        truth: computes it from the definition.
-        tolerance: relative, or absolute where the truth is zero. The default asks for three digits.
-        mistakes: words -> what comes out if one makes this mistake.
-        unit: of the number, for the reader; "" if it has none.
-    """
-
-    truth: Callable[[], float]
-    tolerance: float = 5e-3
-    mistakes: Mapping[str, Callable[[], float]] = field(default_factory=dict)
-    unit: str = ""
-
-    @property
-    def form(self) -> str:
-        """What to hand in, in words."""
-        return "a number" + (f" in {self.unit}" if self.unit else "")
-
-    @property
-    def scaffold(self) -> str:
-        """The lines of a notebook in which an answer is written."""
-        return "answer = ..."
-
-    def judge(self, answer: Any) -> Verdict:
-        """Right, or how it is wrong."""
-        try:
-            value = _as_float(answer)
-        except (TypeError, ValueError):
-            return Verdict(False, f"This asks for {self.form}, and got {_kind(answer)}.")
-        return _compare([("", value)], [("", self.truth())], self.tolerance,
-                        {words: [("", wrong())] for words, wrong in self.mistakes.items()})
+BUDGET = 25.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Formula:
-    """A formula in named symbols: a SymPy expression, a string of one, or a Python function of these arguments.
-
-    Attributes:
-        symbols: their names.
-        truth: computes the value at one point from the definition; takes the symbols as keywords.
-        points: where the formula is tried; several, not round.
-        tolerance: relative to the largest true value over the points, or to the value itself, whichever is larger.
-        mistakes: words -> a wrong formula as a function of the symbols.
-    """
-
-    symbols: tuple[str, ...]
-    truth: Callable[..., float]
-    points: Sequence[Mapping[str, float]]
-    tolerance: float = 1e-6
-    mistakes: Mapping[str, Callable[..., float]] = field(default_factory=dict)
-
-    @property
-    def form(self) -> str:
-        """What to hand in, in words."""
-        return "a formula in " + ", ".join(self.symbols)
-
-    @property
-    def scaffold(self) -> str:
-        """The lines of a notebook in which an answer is written."""
-        names = ", ".join(self.symbols)
-        return f'{names} = sympy.symbols("{" ".join(self.symbols)}", positive=True)\nanswer = ...'
-
-    def judge(self, answer: Any) -> Verdict:
-        """Right, or how it is wrong."""
-        try:
-            given = [(_where(p), self._value(answer, p)) for p in self.points]
-        except _Refused as refused:
-            return Verdict(False, str(refused))
-        return _compare(given, [(_where(p), self.truth(**p)) for p in self.points], self.tolerance,
-                        {words: [(_where(p), float(wrong(**p))) for p in self.points]
-                         for words, wrong in self.mistakes.items()})
-
-    def _value(self, answer: Any, point: Mapping[str, float]) -> float:
-        if callable(answer) and not isinstance(answer, sp.Basic):
-            return _as_float(_call(answer, point))
-        try:
-            expression = sp.sympify(answer, locals={s: sp.Symbol(s) for s in self.symbols})
-            names = {s.name for s in expression.free_symbols}
-        except (sp.SympifyError, AttributeError, TypeError, SyntaxError) as error:
-            raise _Refused(f"This asks for {self.form}, and got {_kind(answer)}.") from error
-        if strange := sorted(names - set(self.symbols)):
-            raise _Refused(f"The formula may use {', '.join(self.symbols)}; yours also has {', '.join(strange)}.")
-        try:
-            return _as_float(expression.subs({s: point[s.name] for s in expression.free_symbols}))
-        except (TypeError, ValueError) as error:
-            raise _Refused(f"Your formula is no real number {_where(point)}.") from error
+def _greedy(jobs: Any) -> str | None:
+    """What the rule gets, and the best by trying every set of jobs."""
+    found = np.asarray(jobs, dtype=float)
+    if found.ndim != 2 or found.shape[1] != 2 or not 1 <= len(found) <= 10:
+        return "Hand in a list of one to ten pairs (value, minutes)."
+    if not np.isfinite(found).all() or (found <= 0).any():
+        return "Values and minutes must be positive."
+    left, got = BUDGET, 0.0
+    for value, minutes in sorted(found.tolist(), key=lambda job: -job[0] / job[1]):
+        if minutes <= left:
+            left, got = left - minutes, got + value
+    sets = np.array(list(itertools.product((0, 1), repeat=len(found))))
+    best = float((sets @ found[:, 0])[sets @ found[:, 1] <= BUDGET].max())
+    if not best:
+        return "No job ends within the budget."
+    return None if got < best / 10 else f"The rule gets {got:.4g}, the best choice {best:.4g}."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Function:
-    """A Python function of named arguments that returns a number or an array.
+Exercise(name="engine-greedy", level="warm-up", minutes=10, wants=Witness(
+    verify=_greedy, asks="a list of pairs (value, minutes)", scaffold="answer = [(..., ...), (..., ...)]", mistakes={
+        "all fit": [(3, 10), (2, 10)], "one job": [(5, 20)], "only a half is lost": [(14, 13), (13, 12.5), (13, 12.5)],
+        "none fits": [(100, 26)]}))
 
-    Attributes:
-        arguments: their names, in order.
-        truth: computes the value of one case from the definition; takes the arguments as keywords.
-        cases: draws the cases that are tried; gets a fresh `numpy.random.Generator`, so nobody can know them.
-        returns: what, in words with the shape.
-        tolerance: relative to the largest entry of the true values.
-        mistakes: words -> a wrong function of the same arguments.
-    """
 
-    arguments: tuple[str, ...]
-    truth: Callable[..., Any]
-    cases: Callable[[np.random.Generator], Sequence[Mapping[str, Any]]]
-    returns: str = "a number"
-    tolerance: float = 1e-6
-    mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+# ---- replicas apart ----------------------------------------------------------------------------------------------
 
-    @property
-    def form(self) -> str:
-        """What to hand in, in words."""
-        return f"a function of {', '.join(self.arguments)} that returns {self.returns}"
+def _first_of(R: int, how: str, steps: int = 30) -> np.ndarray:
+    """Weights of the first of R replicas after some steps of descent, done all together in the given way."""
+    d, rate = 3, 0.1
+    shared = np.random.default_rng(99)
+    own = [np.random.default_rng(k) for k in range(R)]
+    A = [m @ m.T / d + np.eye(d) for m in (rng.standard_normal((d, d)) for rng in own)]
+    b = np.array([3 * rng.standard_normal(d) for rng in own])
+    w, speed, past = np.zeros((R, d)), np.zeros((R, d)), []
+    for _ in range(steps):
+        g = np.array([A[k] @ w[k] - b[k] for k in range(R)])
+        past.append(np.mean([w[k] @ A[k] @ w[k] / 2 - b[k] @ w[k] for k in range(R)]))
+        if how in "ab":
+            g = g / R
+        if how == "b":
+            g = g / np.abs(g)
+        if how == "c":
+            g = g * min(1.0, 1 / np.linalg.norm(g))
+        if how == "d":
+            g = g.clip(-1, 1)
+        if how == "e":
+            g = speed = 0.9 * speed + g + 0.01 * w
+        if how == "f":
+            g = g + shared.standard_normal((R, d))
+        if how == "g":
+            g = g + np.array([rng.standard_normal(d) for rng in own])
+        if how == "h" and past[-1] < past[0] - 3:
+            rate = 0.05
+        w = w - rate * g
+    return w[0]
 
-    @property
-    def scaffold(self) -> str:
-        """The lines of a notebook in which an answer is written."""
-        return f"def answer({', '.join(self.arguments)}):\n    return ..."
 
-    def judge(self, answer: Any) -> Verdict:
-        """Right, or how it is wrong, on cases that are drawn anew each time."""
-        if not callable(answer):
-            return Verdict(False, f"This asks for {self.form}, and got {_kind(answer)}.")
-        given, truth, wrong = [], [], {words: [] for words in self.mistakes}
-        for i, case in enumerate(self.cases(np.random.default_rng()), start=1):
-            where = f"in case {i}"
-            true = np.asarray(self.truth(**case), dtype=float)
+Exercise(name="engine-apart", level="core", minutes=15, wants=Choice(
+    options="abcdefgh",
+    truth=lambda: "".join(how for how in "abcdefgh"
+                          if np.abs(_first_of(2, how) - _first_of(5, how)).max() > 1e-9),
+    mistakes={"acfgh": "A generator of its own knows nothing of the others.",
+              "ach": "At the first step the rows of an array of draws are what they were. And at the second?",
+              "abcfh": "Is there a way to descend that does not notice a constant factor before the gradient?",
+              "cfh": "What does the mean over replicas do to the gradient of one of them?"}))
+
+Exercise(name="engine-fused", level="core", minutes=5)
+
+
+# ---- many as one -------------------------------------------------------------------------------------------------
+
+def _alone(x: np.ndarray, y: np.ndarray, partner: np.ndarray, lam: np.ndarray, rate: float) -> np.ndarray:
+    """Weights of every replica, trained one after another and example by example."""
+    steps, R, n = partner.shape
+    trained = []
+    for k in range(R):
+        w = np.zeros(x.shape[1])
+        for t in range(steps):
+            gradient = np.zeros_like(w)
+            for i in range(n):
+                v, j = lam[t, k, i], partner[t, k, i]
+                z, label = v * x[i] + (1 - v) * x[j], v * y[i] + (1 - v) * y[j]
+                gradient += (1 / (1 + math.exp(-(z @ w))) - label) * z / n
+            w = w - rate * gradient
+        trained.append(w)
+    return np.array(trained)
+
+
+def _classes(rng: np.random.Generator) -> list[dict]:
+    found = []
+    for n, d, R, steps in ((6, 2, 3, 4), (5, 3, 4, 3)):
+        partner = np.array([[rng.permutation(n) for _ in range(R)] for _ in range(steps)])
+        found.append({"x": rng.standard_normal((n, d)), "y": rng.integers(0, 2, n).astype(float), "partner": partner,
+                      "lam": rng.random((steps, R, n)), "rate": float(rng.uniform(0.5, 1.5))})
+    return found
+
+
+def _all_as_first(x: np.ndarray, y: np.ndarray, partner: np.ndarray, lam: np.ndarray, rate: float) -> np.ndarray:
+    R = partner.shape[1]
+    return np.array([_alone(x, y, partner[:, :1], lam[:, :1], rate)[0]] * R)
+
+
+Exercise(name="engine-together", level="core", minutes=20, wants=Function(
+    arguments=("x", "y", "partner", "lam", "rate"), returns="the weights (R, d)", truth=_alone, cases=_classes,
+    mistakes={
+        "the gradient is divided by the number of replicas too":
+            lambda x, y, partner, lam, rate: _alone(x, y, partner, lam, rate / partner.shape[1]),
+        "the gradients of a batch are added, not averaged":
+            lambda x, y, partner, lam, rate: _alone(x, y, partner, lam, rate * len(x)),
+        "nothing is mixed": lambda x, y, partner, lam, rate: _alone(x, y, partner, np.ones_like(lam), rate),
+        "the weights of an example and its partner are exchanged":
+            lambda x, y, partner, lam, rate: _alone(x, y, partner, 1 - lam, rate),
+        "all replicas get the numbers of the first": _all_as_first}))
+
+
+# ---- a record that was touched -----------------------------------------------------------------------------------
+
+def _refused() -> str:
+    """The letters of the changes after which a record cannot be read, by making and reading it."""
+    from mixtheory.evidence.record import Observation, Record, RecordError, seal
+
+    record = Record(experiment="headline", dataset="digits", scale="quick", device="cpu", claims=(), config={},
+                    seeds=tuple(range(16)), measurements=(), environment={}, source="0" * 64, wall_seconds=1.0,
+                    created="2020-01-01T00:00:00+00:00",
+                    observations=(Observation("error", {"alpha": 1.0}, (0.125, 0.25)),))
+
+    def again(text: str, **changes: Any) -> str:
+        body = {**json.loads(text), **changes}
+        body.pop("content")
+        return seal(body)
+
+    edits: dict[str, Callable[[str], str]] = {
+        "a": lambda text: text.replace("0.125", "0.124"),
+        "b": lambda text: again(text.replace("0.125", "0.124")),
+        "c": lambda text: text + "\n",
+        "d": lambda text: text[:-100],
+        "e": lambda text: text,                             # its source is that of no code that is here
+        "f": lambda text: again(text, created="2019-01-01T00:00:00+00:00")}
+    found = ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = record.save(Path(folder))
+        text = path.read_text(encoding="utf-8")
+        for letter, edit in edits.items():
+            path.write_bytes(edit(text).encode())
             try:
-                value = _call(answer, {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in case.items()})
-                value = np.asarray(value, dtype=float)
-            except _Refused as refused:
-                return Verdict(False, str(refused))
-            except (TypeError, ValueError):
-                return Verdict(False, f"It should return {self.returns}; yours returned {_kind(value)}.")
-            if value.shape != true.shape:
-                return Verdict(False, f"It should return {self.returns}, of shape {true.shape}; yours has "
-                                      f"{value.shape}.")
-            given.append((where, value))
-            truth.append((where, true))
-            for words, function in self.mistakes.items():
-                wrong[words].append((where, np.asarray(function(**case), dtype=float)))
-        return _compare(given, truth, self.tolerance, wrong)
+                Record.load(path)
+            except RecordError:
+                found += letter
+    return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One of several letters, or a set of them.
-
-    Attributes:
-        options: the letters.
-        truth: computes the right letters, as a string such as "b" or "acd", by looking, not by knowing.
-        mistakes: a wrong answer -> why it is tempting.
-    """
-
-    options: str
-    truth: Callable[[], str]
-    mistakes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def form(self) -> str:
-        """What to hand in, in words."""
-        return f"the letters that apply, of {', '.join(self.options)}, such as \"{self.options[:2]}\""
-
-    @property
-    def scaffold(self) -> str:
-        """The lines of a notebook in which an answer is written."""
-        return "answer = ..."
-
-    def judge(self, answer: Any) -> Verdict:
-        """Right, or how it is wrong."""
-        if not isinstance(answer, str) or not set(answer.lower()) <= set(self.options + ", "):
-            return Verdict(False, f"This asks for {self.form}, and got {answer!r}.")
-        given, true = ({c for c in text.lower() if c in self.options} for text in (answer, self.truth()))
-        if given == true:
-            return Verdict(True, "")
-        key = "".join(sorted(given))
-        if key in self.mistakes:
-            return Verdict(False, self.mistakes[key])
-        wrong = len(given - true)
-        if given and not wrong:
-            return Verdict(False, "What you name applies, and something else does too.")
-        return Verdict(False, "Something that you name does not apply." if wrong else "Something applies.")
+Exercise(name="engine-record", level="core", minutes=10, wants=Choice(
+    options="abcdef", truth=_refused, mistakes={
+        "ad": "A hash of the content alone would miss one more; the file must be the one that was written.",
+        "abcd": "Who can compute the hash: only the program that made the record?",
+        "acde": "Is a record of older code damaged, or only old?"}))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Witness:
-    """Anything that has a property: a data set, a law, a counterexample, a simulation. Many answers are right.
+# ---- the square of a mean ----------------------------------------------------------------------------------------
 
-    Attributes:
-        verify: None if the answer has the property, else what is wrong with it; may raise, which is told too.
-        asks: what to hand in, in words.
-        scaffold: the lines of a notebook in which an answer is written.
-        mistakes: words -> a wrong witness; `verify` must refuse it. Used by tests.
-    """
-
-    verify: Callable[[Any], str | None]
-    asks: str
-    scaffold: str = "answer = ..."
-    mistakes: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def form(self) -> str:
-        """What to hand in, in words."""
-        return self.asks
-
-    def judge(self, answer: Any) -> Verdict:
-        """Right, or what is wrong with it."""
-        try:
-            wrong = self.verify(answer)
-        except Exception as error:      # the answer is foreign code or a foreign object: whatever it does is told
-            return Verdict(False, f"This asks for {self.asks}; with yours there was {type(error).__name__}: {error}")
-        return Verdict(wrong is None, wrong or "")
+def _square(gradients: np.ndarray) -> float:
+    """Mean inner product of the gradients of two different examples, over all pairs."""
+    return float(np.mean([a @ b for a, b in itertools.permutations(gradients, 2)]))
 
 
-# ---- what readers call -------------------------------------------------------------------------------------------
-
-def check(name: str, answer: Any = ...) -> Verdict:
-    """Is the answer to an exercise right, and if not, in what way is it wrong?
-
-    Args:
-        name: of the exercise, as it stands below its text: `covariance-two`.
-        answer: number, formula, function, letters or object, as the exercise asks.
-
-    Raises:
-        DomainError: there is no exercise of that name, or only a person can judge it.
-    """
-    found = exercises()
-    if name not in found:
-        close = get_close_matches(name, found, n=3)
-        raise DomainError(f"name = {name!r}: there is no such exercise" + (f"; {' or '.join(close)}?" if close else ""))
-    wants = found[name].wants
-    if wants is None:
-        raise DomainError(f"name = {name!r}: this exercise asks for words, which no program judges")
-    if answer is ... or answer is None:
-        return Verdict(False, f"There is no answer yet. It asks for {wants.form}.")
-    return wants.judge(answer)
+def _gradients(rng: np.random.Generator) -> list[dict]:
+    return [{"gradients": rng.standard_normal((n, d)) + rng.standard_normal(d)}
+            for n, d in ((2, 3), (5, 1), (7, 4))]
 
 
-def confirm(name: str, answer: Any) -> Verdict:
-    """The verdict on a worked solution, which must be right.
-
-    Raises:
-        AssertionError: the checker refuses it.
-    """
-    verdict = check(name, answer)
-    if not verdict:
-        raise AssertionError(f"the solution of {name} is refused: {verdict}")
-    return verdict
+Exercise(name="engine-square", level="core", minutes=15, wants=Function(
+    arguments=("gradients",), truth=_square, cases=_gradients, mistakes={
+        "the mean of the examples is squared": lambda gradients: float((gradients.mean(0) ** 2).sum()),
+        "the sample variance is divided by n - 1 once, and not by n too":
+            lambda gradients: float((gradients.mean(0) ** 2).sum() - gradients.var(0, ddof=1).sum()),
+        "the variance is estimated with n in place of n - 1":
+            lambda gradients: float((gradients.mean(0) ** 2).sum() - gradients.var(0).sum() / len(gradients))}))
 
 
-def exercises(chapter: str | None = None) -> dict[str, Exercise]:
-    """All exercises by name, or those of one chapter, in the order of their declaration."""
-    return {name: e for name, e in _REGISTRY.items() if chapter in (None, e.chapter)}
+# ---- bins and images ---------------------------------------------------------------------------------------------
+
+def _bias(B: float, n: float) -> float:
+    """Mean plug-in error of a calibrated binary model, exactly: the law of the count in every bin, image by image."""
+    bins, size = int(B), round(n / B)
+    c = (0.5 + 0.5 * (np.arange(bins * size) + 0.5) / (bins * size)).reshape(bins, size)
+    law = np.zeros((bins, size + 1))
+    law[:, 0] = 1
+    for i in range(size):
+        p = c[:, i:i + 1]
+        law[:, 1:] = law[:, 1:] * (1 - p) + law[:, :-1] * p
+        law[:, 0] *= 1 - c[:, i]
+    return float((law * abs(np.arange(size + 1) - c.sum(1)[:, None])).sum() / (bins * size))
 
 
-# ---- pieces ------------------------------------------------------------------------------------------------------
-
-class _Refused(Exception):
-    """The answer cannot be compared; the message says why."""
-
-
-def _compare(given: Values, truth: Values, tolerance: float, mistakes: Mapping[str, Values]) -> Verdict:
-    """Values with the true ones, place by place, and in what way they differ."""
-    for where, value in given:
-        if not np.isfinite(value).all():
-            return Verdict(False, f"Your answer is not finite{_spaced(where)}.")
-    if _equal(given, truth, tolerance):
-        return Verdict(True, "")
-    for words, wrong in mistakes.items():
-        if _equal(given, wrong, tolerance):
-            return Verdict(False, f"This is what comes out if {words}.")
-    g, t = (np.concatenate([np.ravel(v) for _, v in values]) for values in (given, truth))
-    if _equal([("", -g)], [("", t)], tolerance):
-        return Verdict(False, "The sign is wrong, all else is right.")
-    if (g != 0).all() and _equal([("", 1 / g)], [("", t)], tolerance):
-        return Verdict(False, "It is the reciprocal of what is asked for.")
-    if len(g) > 2 and (t != 0).all() and np.ptp(g / t) <= tolerance * abs(g / t).max() and (g != 0).all():
-        return Verdict(False, "It is right up to a constant factor.")
-    if len(g) > 2 and np.ptp(g - t) <= tolerance * abs(t).max():
-        return Verdict(False, "It is right up to a constant term.")
-    size = max(abs(t).max(), 1e-300) if len(g) > 1 else None
-    for (where, value), (_, true) in zip(given, truth, strict=True):
-        if not _close(value, true, tolerance, size):
-            others = [w for (w, a), (_, b) in zip(given, truth, strict=True) if w and _close(a, b, tolerance, size)]
-            right = f" (It is right {others[0]}.)" if others else ""
-            if np.ndim(value):
-                return Verdict(False, f"Some entries are wrong{_spaced(where)}.{right}")
-            shown = f"{float(value):.4g} is " if where else "It is "
-            return Verdict(False, f"{shown}too {'large' if value > true else 'small'}{_spaced(where)}.{right}")
-    raise AssertionError("unreachable: unequal values differ somewhere")
+Exercise(name="engine-bins", level="challenge", minutes=30, wants=Formula(
+    symbols=("B", "n"), truth=_bias, tolerance=0.01,
+    points=({"B": 10, "n": 4000}, {"B": 15, "n": 7500}, {"B": 20, "n": 7000}), mistakes={
+        "the bins are merged into one": lambda B, n: math.sqrt(2 / (math.pi * n)) * math.pi / 8,
+        "the root of the mean square is taken for the mean distance": lambda B, n: math.sqrt(B / n) * math.pi / 8,
+        "all confidences are 3/4": lambda B, n: math.sqrt(2 * B / (math.pi * n)) * math.sqrt(3) / 4,
+        "confidences are uniform from 0 to 1/4 away from a half":
+            lambda B, n: math.sqrt(2 * B / (math.pi * n)) * (math.pi / 12 + math.sqrt(3) / 8)}))
 
 
-def _equal(given: Values, truth: Values, tolerance: float) -> bool:
-    size = max(np.abs(v).max() for _, v in truth) if len(truth) > 1 or np.ndim(truth[0][1]) else None
-    return all(_close(a, b, tolerance, size) for (_, a), (_, b) in zip(given, truth, strict=True))
+# ---- the same test images ----------------------------------------------------------------------------------------
+
+def _test_set(e: float, v: float, m: float, R: float) -> float:
+    """Variance of a mean test error over images and seeds: two kinds of images, all counts of errors."""
+    k, n = np.arange(int(R) + 1), int(R)
+    laws = [stats.binom.pmf(k, n, e + side * math.sqrt(v)) for side in (-1, 1)]
+    law = (laws[0] + laws[1]) / 2
+    mean = law @ (k / n)
+    return float((law @ (k / n - mean) ** 2) / m)
 
 
-def _close(value: Any, true: Any, tolerance: float, size: float | None) -> bool:
-    scale = np.abs(true) if size is None else np.maximum(np.abs(true), 1e-3 * size)
-    return bool((np.abs(np.subtract(value, true)) <= tolerance * np.where(scale == 0, 1.0, scale)).all())
+Exercise(name="engine-images", level="challenge", minutes=25, wants=Formula(
+    symbols=("e", "v", "m", "R"), truth=_test_set,
+    points=({"e": 0.2, "v": 0.03, "m": 900, "R": 16}, {"e": 0.4, "v": 0.01, "m": 90, "R": 3},
+            {"e": 0.31, "v": 0.07, "m": 360, "R": 8}), mistakes={
+        "all images are equally hard": lambda e, v, m, R: e * (1 - e) / (m * R),
+        "more seeds do not help at all": lambda e, v, m, R: e * (1 - e) / m,
+        "only the seeds vary, and the images are given": lambda e, v, m, R: (e * (1 - e) - v) / (m * R),
+        "the noise of the seeds is not less where images differ": lambda e, v, m, R: v / m + e * (1 - e) / (m * R)}))
 
 
-def _as_float(value: Any) -> float:
-    if isinstance(value, (str, bytes, bool)):
-        raise TypeError(_kind(value))
-    if isinstance(value, sp.Basic):
-        value = complex(value.evalf(30))
-        if abs(value.imag) > 1e-12 * max(1.0, abs(value.real)):
-            raise ValueError("complex")
-        return value.real
-    array = np.asarray(value, dtype=float)
-    if array.size != 1:
-        raise TypeError(_kind(value))
-    return float(array.reshape(()))
+# ---- a small difference ------------------------------------------------------------------------------------------
+
+STEPS = 500
 
 
-def _call(function: Callable[..., Any], case: Mapping[str, Any]) -> Any:
-    """The reader's function on one case, by keyword where the names fit, else by position."""
-    try:
-        names = set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = set()
-    try:
-        return function(**case) if set(case) <= names else function(*case.values())
-    except Exception as error:          # the reader's code: whatever it raises is told
-        raise _Refused(f"Your function raised {type(error).__name__}: {error}") from error
+def _sensitive(problem: Any) -> str | None:
+    """Descent from two starts that differ by 1e-12."""
+    if not isinstance(problem, Mapping) or set(problem) != {"loss", "rate", "start"}:
+        return "Hand in a dictionary with the keys loss, rate and start."
+    loss = np.polynomial.Polynomial(np.asarray(problem["loss"], dtype=float)).trim()
+    rate, start = float(problem["rate"]), float(problem["start"])
+    if loss.degree() not in (2, 4, 6) or not loss.coef[-1] > 0:
+        return "The loss must be a polynomial of degree 2, 4 or 6 whose last coefficient is positive."
+    slope = loss.deriv()
+    if not (rate > 0 and 0.1 <= abs(start) <= 10 and np.isfinite(loss.coef).all()):
+        return "The rate must be positive, and the size of the start between 0.1 and 10."
+    if abs(slope(start)) < 0.01:
+        return "At the start the slope is nearly zero."
+    w, apart = np.array([start, start + 1e-12]), 0.0
+    for step in range(STEPS):
+        w = w - rate * slope(w)
+        if not (abs(w) <= 100).all():
+            return f"After {step + 1} steps the weight has left [-100, 100]."
+        apart = max(apart, abs(w[1] - w[0])) if step >= STEPS - 50 else 0.0
+    return None if apart > 0.1 else f"In the last fifty steps the two weights are at most {apart:.3g} apart."
 
 
-def _where(point: Mapping[str, float]) -> str:
-    return "at " + ", ".join(f"{name} = {value:.4g}" for name, value in point.items())
-
-
-def _spaced(where: str) -> str:
-    return f" {where}" if where else ""
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, float) and math.isnan(value):
-        return "NaN"
-    name = type(value).__name__
-    return {"str": "a text", "ellipsis": "no answer"}.get(name, f"an object of type {name}")
+Exercise(name="engine-sensitive", level="research", minutes=40, wants=Witness(
+    verify=_sensitive, asks="a dictionary with the coefficients of a loss, a rate and a start",
+    scaffold='answer = {"loss": [...], "rate": ..., "start": ...}      # loss[k] belongs to w**k', mistakes={
+        "a bowl": {"loss": [0, 0, 1.0], "rate": 0.3, "start": 1.0},
+        "two valleys, small steps": {"loss": [0, 0, -0.5, 0, 0.25], "rate": 0.1, "start": 0.3},
+        "steps too large": {"loss": [0, 0, -0.5, 0, 0.25], "rate": 4.0, "start": 1.9},
+        "the top of a hill": {"loss": [0, 0, 1, 2, 1], "rate": 0.1, "start": -0.5}}))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mixtheory.exercises.engine import Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Exercise, Formula, Number, Witness
 from mixtheory.mixing import symmetric
 
 ALPHAS = ({"alpha": 0.23}, {"alpha": 0.8}, {"alpha": 1.7}, {"alpha": 6.1})

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import hadamard
 from scipy.special import xlogy
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Function, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Witness
 from mixtheory.mixing import symmetric
 
 PS = ({"p": 0.91}, {"p": 0.36}, {"p": 0.07}, {"p": 0.62})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import integrate, optimize, special, stats
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Number, Witness
 
 # ---- all logits times a constant ---------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from mixtheory.evidence.check import ORDER_SLACK
 from mixtheory.evidence.derivation import equal
 from mixtheory.evidence.estimate import BLOCKS, estimate, quantiles, skew_guard
 from mixtheory.evidence.expectation import beta, expect
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Number, Witness
 from mixtheory.mixing import elementary, symmetric
 
 # ---- another seed ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import linprog
 from scipy.special import beta, entr
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Function, Number
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Number
 
 UNIFORM = (np.arange(20_000) + 0.5) / 20_000        # midpoints: values of a uniform lambda, all alike
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import integrate, optimize
 from scipy.special import roots_jacobi
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Function, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Witness
 from mixtheory.mixing import Beta, symmetric
 
 X = np.array([-1.3, 0.2, 0.9, 1.1, 2.4, 4.0])

@@ -7,10 +7,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Witness
 from mixtheory.mixing import Beta, symmetric
 
 
@@ -126,7 +125,7 @@ Exercise(name="membership-three", level="core", minutes=15, wants=Formula(
 # ---- stopped early -----------------------------------------------------------------------------------------------
 
 def _stopped(alpha: float, d: float, t: float) -> float:
-    """Trace of the smoother of one direction: integrates the flow of the slope for each target by itself."""
+    """Trace of the smoother of one direction: follows the response to each target by Runge-Kutta steps."""
     x = np.array([-1.0, -0.4, 0.3, 1.1])
     x *= math.sqrt(d / np.mean(x**2))
     lam, mass = symmetric(alpha).quadrature(nodes=8)
@@ -136,8 +135,14 @@ def _stopped(alpha: float, d: float, t: float) -> float:
         square += w * mixed**2 / 16
         pull[i] += w * mixed * v / 16
         pull[j] += w * mixed * (1 - v) / 16
-    found = solve_ivp(lambda _, slope: pull - square * slope, (0, t), np.zeros(4), rtol=1e-10, atol=1e-12)
-    return float(x @ found.y[:, -1])
+    slope, h = np.zeros(4), t / 400
+    for _ in range(400):
+        k1 = pull - square * slope
+        k2 = pull - square * (slope + h / 2 * k1)
+        k3 = pull - square * (slope + h / 2 * k2)
+        k4 = pull - square * (slope + h * k3)
+        slope = slope + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return float(x @ slope)
 
 
 Exercise(name="membership-flow", level="core", minutes=20, wants=Formula(

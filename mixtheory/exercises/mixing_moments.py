@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy import integrate, optimize, special, stats
 
-from mixtheory.exercises.engine import Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Exercise, Formula, Number, Witness
 from mixtheory.mixing import Beta, symmetric
 
 

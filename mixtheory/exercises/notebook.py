@@ -7,7 +7,7 @@ from typing import Any
 
 from mixtheory import __version__
 from mixtheory.domain import DomainError
-from mixtheory.exercises.engine import Exercise, exercises
+from mixtheory.exercises.judging import Exercise, exercises
 
 __all__ = ["hand_in", "notebook", "texts"]
 

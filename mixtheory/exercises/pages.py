@@ -18,7 +18,6 @@ from sphinx.util import logging
 from mixtheory import __version__
 from mixtheory.exercises import exercises
 from mixtheory.exercises.notebook import hand_in, notebook
-from mixtheory.reading.launch import repository
 
 LOGGER = logging.getLogger(__name__)
 FOLDER = "exercises"        # beside the pages of the chapters
@@ -58,7 +57,6 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         return
     import nbformat
 
-    address = repository(app.config.html_theme_options.get("repository_url", ""))
     for chapter in dict.fromkeys(e.chapter for e in exercises().values()):
         page = f"book/{chapter}"
         if page not in app.env.found_docs:
@@ -66,11 +64,12 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         source = Path(app.env.doc2path(page)).read_text(encoding="utf-8")
         target = Path(app.outdir, "book", FOLDER, f"{chapter}.ipynb")
         target.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook(chapter, source, address), target)
+        nbformat.write(notebook(chapter, source, app.config.mixtheory_repository), target)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect everything."""
+    """Connect everything; `mixtheory.reading` knows the repository."""
+    app.setup_extension("mixtheory.reading")
     app.connect("doctree-read", complete)
     app.connect("env-check-consistency", compare)
     app.connect("build-finished", write_notebooks)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import integrate, optimize, special
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Number, Witness
 from mixtheory.mixing import symmetric
 
 # ---- six lines of code -------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
-from mixtheory.exercises.engine import Choice, Exercise, Formula, Number, Witness
+from mixtheory.exercises.judging import Choice, Exercise, Formula, Function, Number, Witness
 from mixtheory.mixing import symmetric
 
 # ---- how much a good score is worth ------------------------------------------------------------------------------
@@ -162,6 +162,39 @@ Exercise(name="real_networks-attack", level="challenge", minutes=20, wants=Witne
                                      "others_mixup": [0.5, 0.5, 0.5]},
         "the losses fall": {"members_erm": [1, 1], "others_erm": [1, 5], "members_mixup": [0.1, 0.1],
                             "others_mixup": [0.2, 0.2]}}))
+
+
+# ---- a last layer, fitted anew -----------------------------------------------------------------------------------
+
+def _refit(X: np.ndarray, y: np.ndarray, law: tuple[Any, Any] | None = None, itself: bool = True) -> np.ndarray:
+    """Minimiser over all pairs and nodes, by Newton's method from zero; the penalty keeps its steps short."""
+    lam, mass = symmetric(1.0).quadrature(nodes=12) if law is None else law
+    i, j = np.array([p for p in itertools.product(range(len(y)), repeat=2) if itself or p[0] != p[1]]).T
+    Z = np.concatenate([v * X[i] + (1 - v) * X[j] for v in lam])
+    t = np.concatenate([v * y[i] + (1 - v) * y[j] for v in lam])
+    m, w = np.repeat(mass, len(i)) / len(i), np.zeros(X.shape[1])
+    for _ in range(40):
+        p = special.expit(Z @ w)
+        gradient = Z.T @ (m * (p - t)) + 0.2 * w
+        w = w - np.linalg.solve((Z * (m * p * (1 - p))[:, None]).T @ Z + 0.2 * np.eye(len(w)), gradient)
+    if np.abs(gradient).max() > 1e-10:
+        raise ArithmeticError("Newton's method did not come to an end")
+    return w
+
+
+def _features(rng: np.random.Generator) -> list[dict]:
+    found = []
+    for n, d in ((8, 2), (12, 3)):
+        y = np.repeat([0.0, 1.0], n // 2)
+        found.append({"X": np.column_stack([np.ones(n), rng.standard_normal((n, d - 1)) + 1.5 * y[:, None]]), "y": y})
+    return found
+
+
+Exercise(name="real_networks-refit", level="core", minutes=25, wants=Function(
+    arguments=("X", "y"), returns="the weights (d,)", truth=_refit, cases=_features, tolerance=2e-3, mistakes={
+        "nothing is mixed": lambda X, y: _refit(X, y, ([1.0], [1.0])),
+        "each weight is always one half": lambda X, y: _refit(X, y, ([0.5], [1.0])),
+        "no example meets itself": lambda X, y: _refit(X, y, itself=False)}))
 
 
 # ---- a last layer that is a bias ---------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def words(text: str) -> list[str]:
 
 def bodies(source: str) -> dict[str, str]:
     """Exercise -> text of its solution, code included."""
-    return dict(re.findall(r"^## \{ref\}`ex-(\S+)`$\n(.*?)(?=^## |\Z)", source, re.MULTILINE | re.DOTALL))
+    return dict(re.findall(r"^\{ref\}`ex-(\S+)`$\n(.*?)(?=^## |\Z)", source, re.MULTILINE | re.DOTALL))
 
 
 def phrases(body: str, length: int = 6) -> set[tuple[str, ...]]:
