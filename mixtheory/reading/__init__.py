@@ -29,7 +29,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("mixtheory_repository", "", "html", types=[str])
     app.add_directive("citation", colophon.Citation)
     app.add_transform(terms.IndexTerms)
-    app.add_js_file("previews.js", loading_method="defer")
+    for script in (previews.SCRIPT, "print.js"):
+        app.add_js_file(script, loading_method="defer")
     app.connect("config-inited", colophon.configure)
     app.connect("config-inited", launch.configure)
     app.connect("html-page-context", colophon.sign)

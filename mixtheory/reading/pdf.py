@@ -45,20 +45,19 @@ HEAD = re.compile(r'<link\b[^>]*\brel="stylesheet"[^>]*>|<style\b.*?</style>', r
 # Makes wide things smaller, innermost first; returns what sticks out all the same, and TeX that nobody has set.
 FIT = r"""() => {
     const wide = document.documentElement.clientWidth, out = [], start = text => text.trim().slice(0, 60);
-    const holders = [...document.querySelectorAll('article *')].filter(
-        node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX !== 'visible');
-    for (const node of holders.reverse()) {
-        const ratio = node.clientWidth / node.scrollWidth;
-        if (ratio < 1 && node.clientWidth)
-            for (const child of node.children) child.style.zoom = Math.floor(ratio * 98) / 100;
-    }
-    for (const node of document.querySelectorAll('article :is(math, table, pre, svg, img)')) {
-        const room = node.parentElement.closest('td, th, li, p, div, section, figure').getBoundingClientRect();
+    const shrink = found => found.forEach(([node, ratio]) => {      // all is measured before anything is changed
+        node.style.zoom = (parseFloat(node.style.zoom) || 1) * Math.max(.3, ratio);
+    });
+    for (let round = 0; round < 2; round++)                         // a wide thing may stand inside another
+        shrink([...document.querySelectorAll('article *:not(svg *, math *)')].filter(
+            node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX !== 'visible').flatMap(
+            node => [...node.children].map(child => [child, .98 * node.clientWidth / node.scrollWidth])));
+    shrink([...document.querySelectorAll('article :is(math, table, pre, svg, img):not(svg svg)')].flatMap(node => {
         const box = node.getBoundingClientRect();
+        const room = node.parentElement.closest('td, th, li, p, div, section, figure').getBoundingClientRect();
         const limit = Math.min(room.right || wide, wide);
-        if (box.right > limit + 1 && box.left < limit && !node.closest('svg svg'))
-            node.style.zoom = (parseFloat(node.style.zoom) || 1) * Math.max(.4, (limit - box.left) / box.width);
-    }
+        return box.right > limit + 1 && box.left < limit ? [[node, (limit - box.left) / box.width]] : [];
+    }));
     for (const node of document.querySelectorAll('article *:not(svg *, math *)'))
         if (node.getBoundingClientRect().right > wide + 2)
             out.push(`wider than the paper: ${node.tagName} ${node.className}: ${start(node.textContent)}`);

@@ -16,9 +16,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from sphinx.application import Sphinx
 
-__all__ = ["FOLDER", "collect", "element", "preview", "write"]
+__all__ = ["FOLDER", "SCRIPT", "collect", "element", "preview", "write"]
 
-FOLDER = "previews"
+FOLDER, SCRIPT = "previews", "previews.js"
 SHOWN = r"(?:mt-claim|proof|exercise|math|citation)(?: [^\"]*)?"
 TARGET = re.compile(rf'<div\b(?=[^>]*\bclass="{SHOWN}")[^>]*\bid="([^"]+)"[^>]*>|'
                     r'<(?:figure|dt)\b[^>]*\bid="([^"]+)"[^>]*>')
@@ -71,8 +71,9 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     folder = Path(app.outdir)
-    pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+    texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
              for path in sorted(folder.rglob("*.html")) if "_static" not in path.relative_to(folder).parts}
+    pages = {name: text for name, text in texts.items() if SCRIPT in text}          # not slides, not redirections
     for name, found in collect(pages).items():
         target = folder / "_static" / FOLDER / f"{name.removesuffix('.html')}.js"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -40,13 +40,13 @@ def test_links_lead_to_the_tags_of_the_version(small: Book, monkeypatch, environ
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     small.write("book/covariance", NOTEBOOK)
-    small.write("book/practice", NOTEBOOK)
+    small.write("book/ledger", NOTEBOOK)
     small.write("book/words", "# Words\n\nNo notebook.\n")
     assert small.build(suppress_warnings=["myst-nb.lexer"]) == ""
     binder = f"https://mybinder.org/v2/gh/some-org/some.repo/v{__version__}?urlpath=lab/tree/book"
     colab = f"https://colab.research.google.com/github/some-org/some.repo/blob/notebooks-v{__version__}"
     assert links(small.page("book/covariance")) == [f"{binder}/covariance.md", f"{colab}/covariance.ipynb"]
-    assert links(small.page("book/practice")) == [f"{binder}/practice.md"]           # it has no exercises
+    assert links(small.page("book/ledger")) == [f"{binder}/ledger.md"]               # it has no exercises
     assert "mt-launch" not in small.page("book/words")
 
 
@@ -56,11 +56,18 @@ def test_the_configuration_comes_before_github(monkeypatch):
     monkeypatch.setenv("GITHUB_REPOSITORY", "fork/book")
     assert launch.repository("https://github.com/home/book/") == "https://github.com/home/book"
     assert launch.repository() == "https://github.com/fork/book"
-    monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example.org")               # neither Binder nor Colab knows it
-    assert launch.repository() == ""
 
 
-@pytest.mark.parametrize("address", ["github.com/a/b", "https://example.org/a/b", "https://github.com/a"])
+def test_what_is_not_on_github_gets_no_links(small: Book, monkeypatch):
+    monkeypatch.setenv("MIXTHEORY_REPOSITORY", "https://git.example.org/group/some.repo.git/")
+    assert launch.repository() == "https://git.example.org/group/some.repo"
+    small.write("book/covariance", NOTEBOOK)
+    assert small.build(suppress_warnings=["myst-nb.lexer"]) == ""
+    assert "mt-launch" not in small.page("book/covariance")
+
+
+@pytest.mark.parametrize("address", ["github.com/a/b", "http://example.org/a/b", "https://github.com/a",
+                                     "https://x.org/a b/c"])
 def test_a_wrong_repository_is_named(monkeypatch, address):
     monkeypatch.setenv("MIXTHEORY_REPOSITORY", address)
     with pytest.raises(DomainError, match=f"MIXTHEORY_REPOSITORY = '{address}'"):

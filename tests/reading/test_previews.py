@@ -159,6 +159,19 @@ def test_nothing_is_asked_for_before_the_first_hover_and_once_after(site, browse
         opened.close()
 
 
+def test_paper_is_light_and_unfolded_and_the_screen_is_as_before_after(page):
+    look = """kind => {
+        const root = document.documentElement, article = document.querySelector('article');
+        if (!kind) {
+            root.dataset.theme = 'dark';
+            article.insertAdjacentHTML('beforeend', '<details><summary>s</summary>t</details>');
+        } else dispatchEvent(new Event(kind));
+        return [root.dataset.theme, article.querySelector('details').open];
+    }"""
+    assert [page.evaluate(look, kind) for kind in ("", "beforeprint", "afterprint")] == [
+        ["dark", False], ["light", True], ["dark", False]]
+
+
 def test_the_index_names_terms_and_their_uses(site):
     index = site.page("genindex")
     entry = re.search(r"<li>(?:(?!</li>).)*kink.*?</li>", index, re.DOTALL)[0]
