@@ -8,6 +8,9 @@ TESTS ?= tests
 # make verify ARGS="covariance.population --fresh"
 ARGS ?=
 NAMES ?=
+# make course SEED=4711; make grade SEED=4711 SUBMISSIONS=folder
+SEED ?=
+SUBMISSIONS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +25,7 @@ USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book instructor test verify data serve lint env clean distclean FORCE
+.PHONY: help book instructor test verify data course grade serve lint env clean distclean FORCE
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -50,6 +53,15 @@ verify: $(STAMP)  ## check the claims; what has not changed is read from the evi
 
 data: $(STAMP)  ## fetch and check data sets: make data NAMES="mnist cifar10"
 	$(BIN)/mixtheory data $(NAMES)
+
+course: $(STAMP)  ## build the problem sets of a course: make course SEED=4711
+	@[ -n "$(SEED)" ] || { echo "Name a seed: make course SEED=4711. It decides every constant; keep it secret."; exit 1; }
+	$(BIN)/mixtheory course build --seed $(SEED) $(NAMES)
+
+grade: $(STAMP)  ## grade a folder: make grade SEED=4711 SUBMISSIONS=folder
+	@[ -n "$(SEED)" ] && [ -n "$(SUBMISSIONS)" ] || { echo "make grade SEED=4711 SUBMISSIONS=folder"; exit 1; }
+	$(BIN)/mixtheory course grade --autograders _build/course/$(SEED)/autograder --submissions "$(SUBMISSIONS)" \
+		--out _build/course/$(SEED)/grades.csv
 
 serve:  ## show the built book in a browser
 	@[ -f $(SITE)/index.html ] || { echo "There is no book yet: run make book first."; exit 1; }

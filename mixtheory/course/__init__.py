@@ -4,3 +4,8 @@
 get, `grade` grades a folder of submissions in `sandbox`es; `inside` is what runs beside a student's code there and
 `checks` is what tests call. No solution is in this package: solutions and hidden tests are in book/assignments/.
 """
+
+import sys
+
+# Every import of nbformat would compile a grammar of web addresses, which takes seconds and which no notebook needs.
+sys.modules.setdefault("rfc3987_syntax", None)          # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Build a course: student notebooks, autograders and the instructor pack of every problem set, for one seed.
 
-Otter assigns each master and runs the tests on its solutions: a wrong reference solution fails the build.
+Otter assigns each master; the solutions are then executed and tested: a wrong reference solution fails the build.
 """
 
 from __future__ import annotations
@@ -8,24 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import nbformat
 
 from mixtheory.course.draws import constants
 from mixtheory.course.master import Master, masters, read, render, to_otter
 from mixtheory.domain import DomainError
 
-__all__ = ["CARD", "assign", "build", "fingerprint", "handed_out"]
+__all__ = ["CARD", "Autograder", "assign", "autograder", "build", "fingerprint", "handed_out"]
 
 CARD = "course.json"                    # in an autograder: what the grader must know about the set
-PATIENCE = 900                          # seconds for Otter to assign a set and test its solutions
 CELL_PATIENCE = 300                     # seconds for a cell of a solved notebook
+RUN_TEST = "from mixtheory.course.inside import run_test"
 OTTER_CELLS = ("# Initialize Otter", "grader.check(", "grader.check_all(")
 
 
@@ -40,55 +41,40 @@ def build(seed: int, out: Path, *, names: Sequence[str] = (), jobs: int = 1,
     for folder in ("student", "autograder", "instructor"):
         shutil.rmtree(out / folder, ignore_errors=True)
         (out / folder).mkdir(parents=True)
+    solved = [assign(master, out) for master in made]           # one by one: Otter changes the working directory
 
-    def one(master: Master) -> Master:
-        assign(master, seed, out)
+    def finish(master: Master, notebook: Any) -> None:
+        folder = out / "instructor"
+        nbformat.write(_executed(master.name, notebook, autograder(out / "autograder" / f"{master.name}.zip").tests),
+                       folder / f"{master.name}.ipynb")
+        (folder / f"{master.name}.md").write_text(_notes(master, seed), encoding="utf-8")
         progress(master.name)
-        return master
 
     with ThreadPoolExecutor(jobs) as pool:
-        done = list(pool.map(one, made))
-    (out / "instructor" / "README.md").write_text(_overview(seed, done), encoding="utf-8")
-    return done
+        list(pool.map(finish, made, solved))
+    (out / "instructor" / "README.md").write_text(_overview(seed, made), encoding="utf-8")
+    return made
 
 
-def assign(master: Master, seed: int, out: Path) -> None:
-    """Assign one set into the three folders of `out`."""
-    import nbformat
+def assign(master: Master, out: Path) -> Any:
+    """Write one set's student notebook and autograder; returns the solved notebook, not yet executed."""
+    from otter.assign import main
 
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         work = Path(folder)
         nbformat.write(to_otter(master), work / f"{master.name}.ipynb")
-        _otter_assign(master.name, work)
+        main(str(work / f"{master.name}.ipynb"), str(work / "dist"), no_run_tests=True, no_pdfs=True)
         student = _clean(work / "dist" / "student" / f"{master.name}.ipynb")
         nbformat.write(student, out / "student" / f"{master.name}.ipynb")
         grader = out / "autograder" / f"{master.name}.zip"
         shutil.copy(next((work / "dist" / "autograder").glob("*.zip")), grader)
         with zipfile.ZipFile(grader, "a") as archive:
             archive.writestr(CARD, json.dumps(_card(master, student), indent=1))
-        solved = _solved(_clean(work / "dist" / "autograder" / f"{master.name}.ipynb"))
-        nbformat.write(_executed(solved, work), out / "instructor" / f"{master.name}.ipynb")
-    notes = f"# {master.meta['title']}: for instructors\n\n{_points([master])}\n## Rubric\n\n{master.rubric}\n"
-    drawn = constants(master.name.partition("_")[2], seed)
-    notes += f"\n## What was drawn\n\n```json\n{json.dumps(drawn, indent=1)}\n```\n"
-    (out / "instructor" / f"{master.name}.md").write_text(notes, encoding="utf-8")
-
-
-def _otter_assign(name: str, work: Path) -> None:
-    command = [sys.executable, "-m", "otter", "assign", f"{name}.ipynb", "dist"]
-    try:
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        raise DomainError(f"{name}: its solutions take longer than {PATIENCE} s") from error
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip()
-        raise DomainError(f"{name}: otter assign refuses it; a reference solution fails its tests? {said[-3000:]}")
+        return _solved(_clean(work / "dist" / "autograder" / f"{master.name}.ipynb"))
 
 
 def _clean(path: Path) -> Any:
     """A notebook without outputs, empty cells and ids that change from build to build."""
-    import nbformat
-
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
     for i, cell in enumerate(notebook.cells):
@@ -112,11 +98,31 @@ def _solved(notebook: Any) -> Any:
     return notebook
 
 
-def _executed(notebook: Any, work: Path) -> Any:
-    from nbclient import NotebookClient
+def _executed(name: str, notebook: Any, tests: Mapping[str, str]) -> Any:
+    """The notebook with its outputs, after every test has passed on the solutions.
 
-    resources = {"metadata": {"path": str(work)}}
-    return NotebookClient(notebook, timeout=CELL_PATIENCE, kernel_name="python3", resources=resources).execute()
+    Raises:
+        DomainError: a cell raises, a test fails.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    length = len(notebook.cells)
+    for test in tests.values():
+        notebook.cells.append(nbformat.v4.new_code_cell(f"{RUN_TEST}\nprint(run_test({test!r}, globals()))"))
+    with tempfile.TemporaryDirectory(prefix="mx-") as folder:
+        client = NotebookClient(notebook, timeout=CELL_PATIENCE, kernel_name="python3",
+                                resources={"metadata": {"path": folder}})
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError) as error:
+            raise DomainError(f"{name}: a reference solution fails: {str(error)[-2000:]}") from error
+    for question, cell in zip(tests, notebook.cells[length:], strict=True):
+        result = json.loads("".join(o.text for o in cell.outputs if o.get("name") == "stdout"))
+        if result["failed"] or result["score"] != result["possible"] or result["tampered"]:
+            raise DomainError(f"{name}, {question}: the reference solution fails its tests: {result['failed']}")
+    del notebook.cells[length:]
+    return notebook
 
 
 # ---- what the grader must know ----
@@ -137,7 +143,32 @@ def _card(master: Master, student: Any) -> dict[str, Any]:
             "tests": fingerprint(student.metadata.get("otter", {})), "cells": handed_out(student)}
 
 
+@dataclass(frozen=True)
+class Autograder:
+    """One set's questions and tests, as they stand in its zip."""
+
+    name: str
+    questions: tuple[dict[str, Any], ...]
+    tests: dict[str, str]
+    card: dict[str, Any]
+
+
+def autograder(path: Path) -> Autograder:
+    """Read an autograder that `build` has made."""
+    with zipfile.ZipFile(path) as archive:
+        card = json.loads(archive.read(CARD))
+        order = [q["name"] for q in card["questions"] if not q["manual"]]
+        return Autograder(card["set"], tuple(card["questions"]),
+                          {name: archive.read(f"tests/{name}.py").decode() for name in order}, card)
+
+
 # ---- the instructor pack ----
+
+def _notes(master: Master, seed: int) -> str:
+    drawn = json.dumps(constants(master.name.partition("_")[2], seed), indent=1)
+    return (f"# {master.meta['title']}: for instructors\n\n{_points([master])}\n## Rubric\n\n{master.rubric}\n\n"
+            f"## What was drawn\n\n```json\n{drawn}\n```\n")
+
 
 def _points(made: Sequence[Master]) -> str:
     rows = ["| set | question | points | graded |", "| --- | --- | --- | --- |"]

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["close", "expression", "number", "numbers", "raises", "same_function", "value"]
+__all__ = ["answered", "close", "expression", "number", "numbers", "raises", "same_function", "value"]
+
+
+def answered(answer: Any, name: str) -> None:
+    """Refuse what a student has not touched: None, or the dots of the start."""
+    if answer is None or answer is ...:
+        raise AssertionError(f"{name} is not answered yet")
 
 
 def number(answer: Any, name: str) -> float:
@@ -17,7 +23,7 @@ def number(answer: Any, name: str) -> float:
     Raises:
         AssertionError: not a number.
     """
-    assert answer is not None and answer is not ..., f"{name} is not answered yet"
+    answered(answer, name)
     try:
         result = float(answer)
     except (TypeError, ValueError):
@@ -28,7 +34,7 @@ def number(answer: Any, name: str) -> float:
 
 def numbers(answer: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The answer as a finite float array of the given shape."""
-    assert answer is not None and answer is not ..., f"{name} is not answered yet"
+    answered(answer, name)
     try:
         result = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
@@ -40,7 +46,7 @@ def numbers(answer: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def expression(answer: Any, name: str, symbols: Sequence[str]) -> sp.Expr:
     """The answer as a SymPy expression in (at most) the named symbols."""
-    assert answer is not None and answer is not ..., f"{name} is not answered yet"
+    answered(answer, name)
     assert isinstance(answer, sp.Expr), f"{name} must be a SymPy expression, not {type(answer).__name__}"
     free = {str(s) for s in answer.free_symbols}
     assert free <= set(symbols), f"{name} contains {sorted(free - set(symbols))}; it may contain only {list(symbols)}"

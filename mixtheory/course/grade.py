@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ast
 import csv
-import json
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixtheory.course.build import CARD, fingerprint, handed_out
+import nbformat
+
+from mixtheory.course.build import Autograder, autograder, fingerprint, handed_out
 from mixtheory.course.sandbox import Limits, Outcome, run
 from mixtheory.domain import DomainError
 
-__all__ = ["Autograder", "Row", "autograders", "grade", "grade_one", "owner", "write_csv"]
+__all__ = ["Row", "autograders", "grade", "grade_one", "owner", "write_csv"]
 
 LARGEST = 20 * 2**20                    # bytes of a submission
 STATUSES = ("unreadable", "empty", "suspicious", "timed out", "crashed cells", "ok")        # the first that applies
@@ -25,16 +25,6 @@ SUSPECTS = frozenset({"otter", "ctypes", "gc", "inspect", "builtins", "importlib
                       "mixtheory.course"})          # modules that no answer needs
 NAMES = frozenset({"_getframe", "f_back", "f_globals", "__globals__", "__subclasses__", "addaudithook",
                    "__builtins__", "system", "getoutput"})
-
-
-@dataclass(frozen=True)
-class Autograder:
-    """One set's questions and tests, as the build left them in its zip."""
-
-    name: str
-    questions: tuple[dict[str, Any], ...]
-    tests: dict[str, str]
-    card: dict[str, Any]
 
 
 @dataclass
@@ -60,13 +50,7 @@ def autograders(folder: Path) -> dict[str, Autograder]:
     Raises:
         DomainError: there is none.
     """
-    found = {}
-    for path in sorted(folder.glob("*.zip")):
-        with zipfile.ZipFile(path) as archive:
-            card = json.loads(archive.read(CARD))
-            tests = {Path(name).stem: archive.read(name).decode() for name in archive.namelist()
-                     if name.startswith("tests/") and name.endswith(".py")}
-        found[card["set"]] = Autograder(card["set"], tuple(card["questions"]), tests, card)
+    found = {grader.name: grader for grader in map(autograder, sorted(folder.glob("*.zip")))}
     if not found:
         raise DomainError(f"autograders = {folder}: holds no autograder; mixtheory course build makes them")
     return found
@@ -121,8 +105,7 @@ def grade_one(path: Path, grader: Autograder, student: str, limits: Limits) -> R
         return _blank(student, grader, "empty", "nothing was added to the notebook that was handed out")
     cells = [(i, c.source) for i, c in enumerate(notebook.cells) if c.cell_type == "code" and c.source.strip()
              and not c.source.startswith(("# Initialize Otter", "grader."))]
-    tests = {q["name"]: grader.tests[q["name"]] for q in grader.questions if not q["manual"]}
-    outcome = run([source for _, source in cells], tests, limits)
+    outcome = run([source for _, source in cells], grader.tests, limits)
     row = _blank(student, grader, "ok")
     found = _suspicions(notebook, [source for _, source in cells], grader, outcome)
     for (i, _), reply in zip(cells, (outcome.cells.get(k) for k in range(len(cells))), strict=True):
@@ -165,8 +148,6 @@ def _notebook(path: Path) -> Any:
     Raises:
         ValueError: saying in one line what is wrong with it.
     """
-    import nbformat
-
     if path.stat().st_size > LARGEST:
         raise ValueError(f"larger than {LARGEST // 2**20} MiB")
     try:
