@@ -1,4 +1,4 @@
-"""Constants of "Capstone": a mixing scheme with a law, partners, a way to meet an example twice, and its own label weight."""
+"""Constants of "Capstone": a mixing scheme: its law, its partners, how an example meets itself, its label weights."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ TWICE = (
     {"m": 3, "who": [0, 1, 0], "sign": [1, 1, 1],
      "text": "the second partner is the example itself: $(x_3,y_3)=(x_1,y_1)$"},
 )
+RATES = (0.07, 0.25, 0.48, 0.66, 0.89)
 
 
 def draw(rng: np.random.Generator) -> dict[str, Any]:
@@ -34,6 +35,6 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
         "sharing": choose(rng, "batch", "row"), "rows": int(rng.integers(8, 33)),
         "run_t": grid(rng, 0.3, 2.0, 0.05), "run_r": grid(rng, 0.05, 0.45, 0.05),
         "hidden_seed": int(rng.integers(2**31)),
-        "hidden_at": [[round(float(t), 3), round(float(r), 3)] for t, r in
-                      zip(np.exp(rng.uniform(-1.2, 1.5, 5)), rng.permutation([0.07, 0.25, 0.48, 0.66, 0.89]), strict=True)],
+        "hidden_at": [[round(float(t), 3), float(r)] for t, r in
+                      zip(np.exp(rng.uniform(-1.2, 1.5, 5)), rng.permutation(RATES), strict=True)],
     }

@@ -15,8 +15,8 @@ STATEMENTS = 8          # of QUANTITIES that are shown
 ASSUMPTIONS = 5         # that the master describes
 NEEDS = 8               # statements with a least set of assumptions there; shown are
 SHOWN = 6
-# A mean over lambda ~ Beta(alpha, alpha) from its definition, its kinks, and whether it is claimed to be large enough (1)
-# or small enough (-1). The texts stand in the master.
+# What is averaged over lambda ~ Beta(alpha, alpha), with a cut c, and whether the mean is claimed to be large enough
+# (1) or small enough (-1). The sentences stand in the master. Every mean is monotone in alpha.
 QUANTITIES: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], int]] = {
     "variance": (lambda p, c: p**2 + (1 - p) ** 2, 1),
     "dominated": (lambda p, c: np.maximum(p, 1 - p) >= c, 1),
@@ -46,7 +46,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
         "share": grid(rng, 0.8, 0.95, 0.01), "percent": int(rng.integers(25, 76)), "nats": grid(rng, 0.2, 0.6, 0.001),
         "a": grid(rng, 0.4, 2.4, 0.1), "b": grid(rng, 0.45, 2.45, 0.1), "classes": _shares(rng),
         "x": [float(v) for v in np.round(np.concatenate([-rng.uniform(0.3, 2.5, 4), rng.uniform(0.3, 2.5, 4)]), 2)],
-        "alpha": grid(rng, 0.8, 2.4, 0.1), "excess": grid(rng, 0.01, 0.035, 0.001),
+        "alpha": grid(rng, 0.8, 2.4, 0.1), "excess": grid(rng, 0.008, 0.024, 0.001),
         "z": [float(v) for v in z], "chances": [*chances, round(1 - sum(chances), 3)],
         "under": [grid(rng, 0.3, 0.55, 0.01), choose(rng, -1, 1) * grid(rng, 0.02, 0.05, 0.01)],
         "offset": [grid(rng, 0.9, 1.1, 0.01), choose(rng, -1, 1) * grid(rng, 0.25, 0.4, 0.01)],
@@ -61,7 +61,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _claim(name: str, rng: np.random.Generator) -> dict[str, Any]:
-    """A range of alpha and a number for one statement, so that it is true everywhere, somewhere or nowhere in the range."""
+    """A range of alpha and a number, so that the sentence is true everywhere, somewhere or nowhere in the range."""
     mean, direction = QUANTITIES[name]
     low, share = grid(rng, 0.15, 0.6, 0.05), grid(rng, 0.75, 0.95, 0.05)
     high = round(low * int(rng.integers(3, 6)), 2)
