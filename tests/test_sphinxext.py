@@ -7,13 +7,14 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from myst_nb.core.execute.base import ExecutionError
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from mixtheory import sphinxext
+from mixtheory.sphinxext import claims, freshness
 
 # Each kernel that nbclient starts leaves a socket and an event loop to the garbage collector, which says so.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -42,8 +43,8 @@ class Book:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.hash = "one"
-        monkeypatch.setattr(sphinxext, "registry", lambda: {"covariance.population": None})
-        monkeypatch.setattr(sphinxext, "package_hash", lambda **_: self.hash)
+        monkeypatch.setattr(claims, "registry", lambda: {"covariance.population": None})
+        monkeypatch.setattr(freshness, "package_hash", lambda **_: self.hash)
         self.write("index", "# Root\n\n```{toctree}\n:glob:\nbook/*\n```\n")
         self.write("book/covariance", f"# Covariance\n\n{PLACE}")
 
@@ -52,12 +53,12 @@ class Book:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
 
-    def build(self) -> str:
-        """Build it; returns the warnings."""
+    def build(self, **more: Any) -> str:
+        """Build it, perhaps with more settings; returns the warnings."""
         warnings = io.StringIO()
         out = self.folder / "_build"
         settings = {"extensions": ["myst_nb", "mixtheory.sphinxext"], "exclude_patterns": ["_build"],
-                    "nb_execution_mode": "cache", "nb_execution_raise_on_error": True}
+                    "nb_execution_mode": "cache", "nb_execution_raise_on_error": True, **more}
         with patch_docutils(), docutils_namespace():
             Sphinx(self.folder, None, out / "html", out / ".doctrees", "html", confoverrides=settings,
                    status=None, warning=warnings).build()
@@ -89,14 +90,26 @@ def test_a_claim_without_a_place_is_a_warning(book: Book) -> None:
     assert "claim covariance.population has no place on its page" in book.build()
 
 
-def test_formulas_in_html_bring_mathjax_from_here(book: Book) -> None:
-    book.write("book/plain", "# Plain\n\nNo formula.\n")
-    book.build()
-    assert "_static/mathjax/tex-chtml.js" in book.html("book/covariance")
-    static = book.folder / "_build" / "html" / "_static" / "mathjax"
-    assert (static / "tex-chtml.js").stat().st_size > 1e6
-    assert list((static / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"))
-    assert "mathjax" not in book.html("book/plain")
+def test_formulas_are_set_and_no_script_is_left_to_do_it(book: Book) -> None:
+    book.write("book/plain", "# Plain\n\nHere $a < b$ and\n\n$$a = b$$ (sum)\n\nso {eq}`sum`.\n")
+    settings = {"myst_enable_extensions": ["dollarmath"]}
+    assert book.build(**settings) == ""
+    plain, raw = book.html("book/plain"), book.html("book/covariance")
+    assert not re.search(r"<script[^>]*mathjax", plain + raw, re.IGNORECASE)
+    assert '<p id="covariance.population">Here. <span class="math" data-tex="$s$"><math><mi>s</mi></math></span>' in raw
+    assert 'data-tex="$a &lt; b$"><math>' in plain
+    assert re.search(r'id="equation-sum" data-tex="\$\$a = b\$\$"><span class="eqno">\(1\)<a .*?</span><math display="block">', plain)
+    assert 'href="#equation-sum"' in plain
+    static = book.folder / "_build" / "html" / "_static"
+    assert 1000 < (static / "math.woff2").stat().st_size < 50_000
+    assert book.build(**settings) == ""
+    assert book.html("book/plain") == plain              # a second pass over finished pages changes nothing
+
+
+def test_wrong_tex_is_a_warning_each_time(book: Book) -> None:
+    book.write("book/plain", "# Plain\n\n```{math}\n\\bogus x\n```\n")
+    for _ in range(2):
+        assert r"plain.md: WARNING: formula '\\bogus x' cannot be set: Undefined control sequence" in book.build()
 
 
 def test_no_number_survives_a_change_in_the_package(book: Book) -> None:
@@ -138,11 +151,11 @@ def test_the_hash_sees_every_byte_and_every_name(tmp_path: Path) -> None:
     package, records = tmp_path / "package", tmp_path / "records"
     (package / "theory").mkdir(parents=True)
     records.mkdir()
-    seen = {sphinxext.package_hash(package, records)}
+    seen = {freshness.package_hash(package, records)}
     for path, text in ((package / "a.py", ""), (package / "a.py", "1"), (package / "theory" / "b.py", "1"),
-                       (records / "run.json", "{}"), (records / "run.json", "[]")):
+                       (package / "c.js", "1"), (records / "run.json", "{}"), (records / "run.json", "[]")):
         path.write_text(text)
-        seen.add(sphinxext.package_hash(package, records))
-    (package / "a.py").rename(package / "c.py")
-    seen.add(sphinxext.package_hash(package, records))
-    assert len(seen) == 7
+        seen.add(freshness.package_hash(package, records))
+    (package / "a.py").rename(package / "d.py")
+    seen.add(freshness.package_hash(package, records))
+    assert len(seen) == 8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
 import shutil
 import threading
@@ -35,10 +37,29 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+class _Packed(_Quiet):
+    """Text is sent compressed, as any server of a book would send it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def send_head(self) -> Any:
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in (".html", ".css", ".js", ".svg", ".json") or not path.is_file():
+            return super().send_head()
+        body = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        for name, value in (("Content-Type", self.guess_type(str(path))), ("Content-Encoding", "gzip"),
+                            ("Content-Length", str(len(body))), ("Cache-Control", "max-age=600")):
+            self.send_header(name, value)
+        self.end_headers()
+        return io.BytesIO(body)
+
+
 @contextmanager
-def serve(folder: Path = HTML) -> Iterator[str]:
-    """Serve a folder on a free port of this machine; yields its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+def serve(folder: Path = HTML, packed: bool = False) -> Iterator[str]:
+    """Serve a folder on a free port of this machine, with text compressed if asked; yields its address."""
+    handler = partial(_Packed if packed else _Quiet, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -48,12 +69,12 @@ def serve(folder: Path = HTML) -> Iterator[str]:
 
 
 @contextmanager
-def browse() -> Iterator[Any]:
-    """A headless browser; close to no settings of its own."""
+def browse(executable: str | None = None) -> Iterator[Any]:
+    """A headless browser, the installed one unless it is named; close to no settings of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = driver.chromium.launch(executable_path=executable or chromium(), args=FLAGS)
         try:
             yield browser
         finally:
@@ -61,12 +82,5 @@ def browse() -> Iterator[Any]:
 
 
 def settle(page: Any) -> None:
-    """Wait until every formula is typeset and every font is there."""
-    page.evaluate("""async () => {
-        if (window.MathJax) {
-            for (let i = 0; i < 400 && !MathJax.startup?.promise; i++)
-                await new Promise(r => setTimeout(r, 25));
-            await MathJax.startup.promise;
-        }
-        await document.fonts.ready;
-    }""")
+    """Wait until every font is there and what scrolls is known."""
+    page.evaluate("async () => { await document.fonts.ready; await new Promise(requestAnimationFrame); }")

@@ -1,0 +1,95 @@
+"""Pages load what they use, from here alone, and their markup is fit for everybody."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from mixtheory import __version__
+from mixtheory.sphinxext import styles
+
+UNUSED = ("sphinx_thebe", "sphinx.ext.mathjax")     # no live code; formulas are set in the build
+
+# Scripts, and what a page must contain to be given them.
+WANTED_BY = {"design-tabs.js": 'class="sd-tab', "togglebutton.js": "dropdown", "clipboard.min.js": 'class="highlight',
+             "copybutton.js": 'class="highlight', "all.min.js": "\0"}
+SCRIPT = re.compile(r'<script\b(?P<before>[^>]*)\ssrc="(?P<src>[^"]*?(?P<name>[^/"?]+)(?:\?[^"]*)?)"(?P<after>[^>]*)></script>\n?')
+
+# The theme's markup -> what it should have been, and why.
+MENDED = (
+    # loaded by the one style sheet, or not at all
+    (r'<link rel="preload" as="(?:font|script)"[^>]*>\s*', ""),
+    # asks for a script that is not there yet, for a version switch that this book does not have
+    (r"<script>DOCUMENTATION_OPTIONS\.pagename = [^<]*</script>\s*", ""),
+    # the colours are right before the scripts are there
+    (r'localStorage\.getItem\("theme"\) \|\| "auto"',
+     'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")'),
+    # the same thing twice or thrice
+    (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
+    (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
+    # what a script would write, written
+    (r"<script>\s*document\.write\(`(.*?)`\);\s*</script>", r"\1"),
+    # all content stands in a landmark
+    (r'<div class="bd-sidebar-primary bd-sidebar', r'<div role="complementary" aria-label="Book" class="bd-sidebar-primary bd-sidebar'),
+    (r'<div class="search-button__wrapper"', r'<div role="search" class="search-button__wrapper"'),
+    (r'(<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>)(.*?<main[^>]*>)', r"\2\1"),
+    (r'<nav class="bd-toc-nav page-toc">', r'<nav class="bd-toc-nav page-toc" aria-label="On this page">'),
+    (r'<main id="main-content" class="bd-main" role="main">', r'<main id="main-content" class="bd-main" tabindex="-1">'),
+    # its name is what can be read on it
+    (r'(<button class="btn search-button-field search-button__button" title="Search") aria-label="Search"', r"\1"),
+    (r'<i class="((?:theme-switch )?fa-)', r'<i aria-hidden="true" class="\1'),
+)
+
+
+def disconnect(app: Sphinx, *_: Any) -> None:
+    """Keep extensions from loading scripts that no page uses."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [each for each in listeners if not each.handler.__module__.startswith(UNUSED)]
+
+
+def trim(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Take out the last of Thebe and write down which version of the package made the page."""
+    context["css_files"] = [sheet for sheet in context["css_files"] if "thebe" not in str(sheet)]
+    context["metatags"] = (context.get("metatags") or "") + (
+        f'<meta name="generator" content="mixtheory {__version__}">\n'
+        f'<meta name="mixtheory-hash" content="{app.mixtheory_hash}">\n')
+
+
+def finish(folder: Path) -> None:
+    """Mend the written pages and give them one style sheet; pages that were finished before come out the same."""
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.html"))
+             if "_static" not in path.relative_to(folder).parts}
+    mended = {path: mend(text) for path, text in pages.items()}
+    sheet = styles.bundle(folder, mended)
+    for path, text in mended.items():
+        root = "../" * (len(path.relative_to(folder).parts) - 1)
+        if (new := link(text, root, sheet)) != pages[path]:
+            path.write_text(new, encoding="utf-8")
+
+
+def mend(text: str) -> str:
+    """A page without what it does not use and with the markup it should have."""
+    for pattern, better in MENDED:
+        text = re.sub(pattern, better, text, flags=re.DOTALL)
+    return SCRIPT.sub(lambda found: defer(found, text), text)
+
+
+def defer(script: re.Match[str], page: str) -> str:
+    """The script, loaded while the page is read and run after it; nothing, if the page does not want it."""
+    if (wanted := WANTED_BY.get(script["name"])) and wanted not in page:
+        return ""
+    return script[0] if " defer" in script[0] else script[0].replace("<script", "<script defer", 1)
+
+
+def link(text: str, root: str, sheet: str) -> str:
+    """The page with the one style sheet where its first one stood; the font of its formulas is asked for at once."""
+    first = styles.SHEET.search(text)
+    if first is None:
+        return text
+    lines = [f'<link rel="stylesheet" href="{root}_static/{sheet}">']
+    if "<math" in text:
+        lines.append(f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{root}_static/math.woff2">')
+    return "\n".join([text[:first.start()], *lines, styles.SHEET.sub("", text[first.end():])])

