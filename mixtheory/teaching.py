@@ -16,17 +16,21 @@ from mixtheory.plotting import tex_to_html
 __all__ = ["misconceptions", "overview", "problem_sets", "rests_on", "title"]
 
 
-def title(chapter: str) -> str:
-    """The heading of a chapter's page.
+def source(chapter: str) -> str:
+    """The source of a chapter's page.
 
     Raises:
         DomainError: the book is not here, or has no such page.
     """
-    source = paths.ROOT / "book" / f"{chapter}.md" if paths.ROOT else None
-    found = source and source.is_file() and re.search(r"^# (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
-    if not found:
+    path = paths.ROOT / "book" / f"{chapter}.md" if paths.ROOT else None
+    if path is None or not path.is_file():
         raise DomainError(f"chapter = {chapter!r}: there is no page of this name in the checkout's book")
-    return found[1]
+    return path.read_text(encoding="utf-8")
+
+
+def title(chapter: str) -> str:
+    """The heading of a chapter's page."""
+    return re.search(r"^# (.+)$", source(chapter), re.MULTILINE)[1]
 
 
 def rests_on(chapter: str) -> list[str]:
@@ -44,10 +48,11 @@ def overview(chapters: Sequence[str]) -> page.Html:
         levels = ", ".join(f"{sum(e.level == level for e in own)} {level}" for level in LEVELS
                            if any(e.level == level for e in own))
         hours = sum(e.minutes for e in own) / 60
+        slides = re.search(r"plotting\.picture\(|page\.explorable\(", source(name))
         rows.append((_link(name), ", ".join(map(_title_of, rests_on(name))) or "nothing",
                      sum(c.chapter == name for c in claims().values()), f"{levels}; {hours:.1f} h",
-                     page.Html(f'<a href="slides/{name}.html">slides</a>, '
-                               f'<a href="exercises/{name}.ipynb" download>exercise notebook</a>')))
+                     page.Html((f'<a href="slides/{name}.html">slides</a>, ' if slides else "")
+                               + f'<a href="exercises/{name}.ipynb" download>exercise notebook</a>')))
     return page.table(("chapter", "rests on", "claims", "exercises", "for class"), rows)
 
 

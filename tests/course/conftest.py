@@ -22,7 +22,7 @@ NAMES = [path.stem for path in masters()]
 @pytest.fixture(scope="session")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The course SEED, built whole."""
-    return _once(tmp_path_factory, "course", lambda out: build(SEED, out, jobs=os.cpu_count() or 1))
+    return once(tmp_path_factory, "course", lambda out: build(SEED, out, jobs=os.cpu_count() or 1))
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +34,12 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Autograder]:
         for path in masters():
             assign(read(path.stem, render(path, OTHER)), out)
 
-    out = _once(tmp_path_factory, "other", assigned)
+    out = once(tmp_path_factory, "other", assigned)
     return {name: autograder(out / "autograder" / f"{name}.zip") for name in NAMES}
 
 
-def _once(factory: pytest.TempPathFactory, name: str, make: Any) -> Path:
+def once(factory: pytest.TempPathFactory, name: str, make: Any) -> Path:
+    """The folder `name` in what the workers share, made by `make(folder)` once."""
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent                      # of all workers

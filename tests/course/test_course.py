@@ -18,11 +18,11 @@ import nbformat
 import pytest
 
 from mixtheory.course.build import _executed, assign, autograder
-from mixtheory.course.grade import grade, owner, write_csv
+from mixtheory.course.grade import Row, grade, owner, write_csv
 from mixtheory.course.master import masters, read, render
 from mixtheory.course.sandbox import Limits, run
 from mixtheory.domain import DomainError
-from tests.course.conftest import NAMES, SEED
+from tests.course.conftest import NAMES, SEED, once
 from tests.course.test_masters import GOOD, MANUAL, RUBRIC
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("otter") is None, reason="needs the extra `course`")
@@ -159,9 +159,14 @@ PATCH = "from otter.test_files import TestFile as T\nT.passed_all = True\nT.scor
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     """One folder with every kind of submission, graded once; by student."""
-    out, folder = tmp_path_factory.mktemp("coin"), tmp_path_factory.mktemp("submissions")
-    for kind in ("student", "autograder"):
-        (out / kind).mkdir()
+    out = once(tmp_path_factory, "coin", every_kind)
+    return {row["student"]: Row(**row) for row in json.loads((out / "rows.json").read_text())}
+
+
+def every_kind(out: Path) -> None:
+    folder = out / "submissions"
+    for kind in ("student", "autograder", "submissions"):
+        (out / kind).mkdir(parents=True)
     solved = assign(read(NAME, COIN), out)
     student = nbformat.read(out / "student" / f"{NAME}.ipynb", as_version=4)
     solved.metadata["otter"] = student.metadata["otter"]
@@ -199,7 +204,7 @@ def rows(tmp_path_factory):
     (folder / "essay.docx").write_bytes(b"PK")
     (folder / ".DS_Store").write_bytes(b"")
     found = grade(out / "autograder", folder, limits=Limits(cell=6, total=120), jobs=CORES)
-    return {row.student: row for row in found}
+    (out / "rows.json").write_text(json.dumps([dataclasses.asdict(row) for row in found]))
 
 
 FULL = {"q1": 2, "q2": 3, "q3": None}
