@@ -275,7 +275,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "")
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         return f'<td class="mt-num">{text}</td>' if number else f"<td>{tex_to_html(text)}</td>"
     body = "".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)
-    top = "".join(f"<th scope='col'>{tex_to_html(h)}</th>" for h in head)
+    top = "".join(f"<th scope='col'>{tex_to_html(h)}</th>" if h else "<td></td>" for h in head)
     title = f"<caption>{tex_to_html(caption)}</caption>" if caption else ""
     return Html(f'<div class="mt-table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
 

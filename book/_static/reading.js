@@ -32,10 +32,13 @@ const WIDE = ".math, .mt-statement, .mt-eq, .mt-table, .mt-figure, .pst-scrollab
 
 /** What scrolls can be reached with the tabulator, and nothing else can. */
 function reach() {
-    for (const node of document.querySelectorAll(WIDE)) {
-        const scrolls = node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === "auto";
-        if (scrolls) node.tabIndex = 0;
-        else if (node.hasAttribute("tabindex")) node.removeAttribute("tabindex");
+    const scrolls = node => node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === "auto";
+    const shown = [...document.querySelectorAll(WIDE)].filter(node => !node.closest("details:not([open])"));
+    const known = shown.map(node => [node, scrolls(node)]); // what is folded away would be laid out to be measured
+    for (const [node, wide] of known) {                     // not in between: each change would lay out the page anew
+        if (wide === node.hasAttribute("tabindex")) continue;
+        if (wide) node.tabIndex = 0;
+        else node.removeAttribute("tabindex");
     }
 }
 

@@ -15,9 +15,10 @@ from mixtheory.sphinxext import styles
 
 UNUSED = ("sphinx_thebe", "sphinx.ext.mathjax")     # no live code; formulas are set in the build
 
-# Scripts, and what a page must contain to be given them.
-WANTED_BY = {"design-tabs.js": 'class="sd-tab', "togglebutton.js": "dropdown", "clipboard.min.js": 'class="highlight',
-             "copybutton.js": 'class="highlight', "all.min.js": "\0"}
+# Scripts, and what a page must contain to be given them; icons come from a font, not from a script.
+WANTED_BY = {"design-tabs.js": r'class="sd-tab', "clipboard.min.js": r'class="highlight',
+             "copybutton.js": r'class="highlight', "togglebutton.js": r'class="(?:[^"]* )?(?:dropdown|toggle)[ "]',
+             "all.min.js": r"(?!)"}
 SCRIPT = re.compile(r'<script\b[^>]*\ssrc="[^"]*?(?P<name>[^/"?]+)(?:\?[^"]*)?"[^>]*></script>\n?')
 GRAPH_STYLE = re.compile(r'(?<=<div class="mt-graph">)<style>.*?</style>', re.DOTALL)
 
@@ -46,6 +47,10 @@ MENDED = (
     (r'<p class="((?:collapsed|expanded) admonition-title)">([^<]*)</p>', r'<span class="\1">\2</span>'),
     # an id that every exercise, solution and theorem has is none
     (r' id="(?:exercise|solution|proof)-content"', ""),
+    # an entry of a bibliography is an item of a list: the role of its own is deprecated
+    (r' role="doc-biblioentry"', ' role="listitem"'),
+    # on the search page, two fields
+    (r'id="search-input"(.*id="search-input")', r'id="search-input-above"\1'),
     # the browser knows the size of a picture before it is there
     (r'(<img src="[^"]*") (class="logo__image)', r'\1 width="320" height="200" \2'),
     (r'<i class="((?:theme-switch )?fa-)', r'<i aria-hidden="true" class="\1'),
@@ -100,7 +105,7 @@ def mend(text: str) -> str:
 
 def defer(script: re.Match[str], page: str) -> str:
     """The script, loaded while the page is read and run after it; nothing, if the page does not want it."""
-    if (wanted := WANTED_BY.get(script["name"])) and wanted not in page:
+    if not re.search(WANTED_BY.get(script["name"], ""), page):
         return ""
     return script[0] if " defer" in script[0] else script[0].replace("<script", "<script defer", 1)
 
