@@ -8,7 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +29,10 @@ __all__ = ["CARD", "Autograder", "assign", "autograder", "build", "fingerprint",
 
 CARD = "course.json"                    # in an autograder: what the grader must know about the set
 CELL_PATIENCE = 300                     # seconds for a cell of a solved notebook
+EXECUTE = "import mixtheory.course; from nbclient.cli import main; main()"
 RUN_TEST = "from mixtheory.course.inside import run_test"
-OTTER_CELLS = ("# Initialize Otter", "grader.check(", "grader.check_all(")
+OTTER_CELLS = ("# Initialize Otter", "grader.check(", "grader.check_all(", "---\n\nTo double-check")
+OTTER_LINES = ("# BEGIN SOLUTION", "# END SOLUTION", "<!-- BEGIN QUESTION", "<!-- END QUESTION")
 
 
 def build(seed: int, out: Path, *, names: Sequence[str] = (), jobs: int = 1,
@@ -58,9 +63,10 @@ def build(seed: int, out: Path, *, names: Sequence[str] = (), jobs: int = 1,
 
 def assign(master: Master, out: Path) -> Any:
     """Write one set's student notebook and autograder; returns the solved notebook, not yet executed."""
-    from otter.assign import main
+    with tempfile.TemporaryDirectory(prefix="course-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")             # Otter and what it imports use what is deprecated
+        from otter.assign import main
 
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
         work = Path(folder)
         nbformat.write(to_otter(master), work / f"{master.name}.ipynb")
         main(str(work / f"{master.name}.ipynb"), str(work / "dist"), no_run_tests=True, no_pdfs=True)
@@ -91,9 +97,9 @@ def _solved(notebook: Any) -> Any:
     for cell in notebook.cells:
         if "otter_answer_cell" in cell.metadata.get("tags", []) or cell.source.startswith(OTTER_CELLS):
             continue
-        lines = [line for line in cell.source.splitlines() if not line.startswith(("# BEGIN SOL", "# END SOL"))]
-        cell.source, cell.metadata = "\n".join(lines), type(cell.metadata)()
-        kept.append(cell)
+        lines = [line for line in cell.source.splitlines() if not line.startswith(OTTER_LINES)]
+        cell.source, cell.metadata = "\n".join(lines).strip("\n"), type(cell.metadata)()
+        kept += [cell] if cell.source else []
     notebook.cells = kept
     return notebook
 
@@ -104,19 +110,17 @@ def _executed(name: str, notebook: Any, tests: Mapping[str, str]) -> Any:
     Raises:
         DomainError: a cell raises, a test fails.
     """
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError
-
     length = len(notebook.cells)
     for test in tests.values():
         notebook.cells.append(nbformat.v4.new_code_cell(f"{RUN_TEST}\nprint(run_test({test!r}, globals()))"))
     with tempfile.TemporaryDirectory(prefix="mx-") as folder:
-        client = NotebookClient(notebook, timeout=CELL_PATIENCE, kernel_name="python3",
-                                resources={"metadata": {"path": folder}})
-        try:
-            client.execute()
-        except (CellExecutionError, CellTimeoutError) as error:
-            raise DomainError(f"{name}: a reference solution fails: {str(error)[-2000:]}") from error
+        path = Path(folder) / f"{name}.ipynb"
+        nbformat.write(notebook, path)
+        command = [sys.executable, "-c", EXECUTE, str(path), "--inplace", f"--timeout={CELL_PATIENCE}"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DomainError(f"{name}: a reference solution fails: {done.stderr[-2000:]}")
+        notebook = nbformat.read(path, as_version=4)
     for question, cell in zip(tests, notebook.cells[length:], strict=True):
         result = json.loads("".join(o.text for o in cell.outputs if o.get("name") == "stdout"))
         if result["failed"] or result["score"] != result["possible"] or result["tampered"]:

@@ -62,7 +62,7 @@ def owner(path: Path, sets: Sequence[str]) -> tuple[str, str]:
     `ada_1_prove_and_check.ipynb`, `ada_4711_1_prove_and_check-2.ipynb` and `ada/1_prove_and_check.ipynb` are all
     understood; the set is "" where no set's name is found.
     """
-    stem = re.sub(r"[-\s_]*(\(\d+\)|copy|-\d+)$", "", path.stem, flags=re.IGNORECASE)
+    stem = re.sub(r"[-\s_]*(\(\d+\)|copy\s*\d*|-\d+)$", "", path.stem, flags=re.IGNORECASE)
     for name in sets:
         if stem.endswith(name) and (before := stem[: -len(name)])[-1:] in ("", "_", "-", ".", " "):
             return before.strip("_-. ") or path.parent.name, name

@@ -14,7 +14,9 @@ from typing import Any
 __all__ = ["ESCAPES", "Grader", "escapes", "fence", "limit", "run_test", "stay"]
 
 ESCAPES: list[str] = []                 # what the fence has stopped
-SYSTEM = ("/dev", "/etc", "/lib", "/proc/self", "/sys", "/usr", "/opt", "/System", "/Library")
+SYSTEM = ("/dev", "/etc", "/lib", "/sys", "/usr", "/opt", "/System", "/Library", "/proc/self", "/proc/stat",
+          "/proc/cpuinfo", "/proc/meminfo", "/proc/mounts", "/proc/sys")
+HARMLESS = ("fc-list", "uname")         # libraries ask for these and do without
 LISTINGS = frozenset({"os.listdir", "os.scandir"})
 WRITES = frozenset({"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
                     "os.truncate"})
@@ -71,8 +73,9 @@ def fence(own: str) -> None:
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in WATCHED and refused(event, args):
-            what = f"{event} {args[0] if args else ''}"[:120]
-            ESCAPES.append(what)
+            what = f"{event} {args[0] if args else ''}"[:120].strip()
+            if not (event == "subprocess.Popen" and args[0] in HARMLESS):
+                ESCAPES.append(what)
             raise PermissionError(f"the grader does not allow {what}")
 
     sys.addaudithook(hook)

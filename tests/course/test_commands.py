@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from mixtheory import cli
-from tests.course.test_course import FAST
+from tests.course.test_course import FAST, pytestmark  # noqa: F401  without Otter these are skipped too
 
 
 @pytest.fixture

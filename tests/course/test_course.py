@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 import copy
 import csv
+import dataclasses
+import importlib.util
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,8 +23,9 @@ from mixtheory.course.master import masters, read, render
 from mixtheory.course.sandbox import Limits, run
 from mixtheory.domain import DomainError
 from tests.course.conftest import NAMES, SEED
-from tests.course.test_masters import GOOD
+from tests.course.test_masters import GOOD, MANUAL, RUBRIC
 
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("otter") is None, reason="needs the extra `course`")
 FAST = "1_prove_and_check"
 CORES = os.cpu_count() or 1
 
@@ -61,12 +66,8 @@ def _lines(made) -> tuple[set[str], set[str]]:
             lines = {line.strip() for line in source.splitlines() if len(line.strip()) > 12}
             (secret if hidden else public).update(lines)
     secret |= {line.strip() for line in made.rubric.splitlines() if len(line.strip()) > 25}
-    return secret - public - _said(public), public
-
-
-def _said(public: set[str]) -> set[str]:
-    """Lines that both need and that give nothing away."""
-    return {"import numpy as np", "from mixtheory.course import checks", "from scipy import special, stats"} | public
+    secret = {line for line in secret if not line.startswith(("import ", "from "))}
+    return secret - public, public
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,13 +95,14 @@ def test_solutions_score_everything_here_and_nothing_in_another_course(course: P
     assert outcome.escapes == []
 
 
-def test_otter_itself_gives_full_marks(course: Path, solution, tmp_path, monkeypatch):
-    from otter.run import main
-
+def test_otter_itself_gives_full_marks(course: Path, solution, tmp_path):
     nbformat.write(solution(FAST), tmp_path / "ada.ipynb")
-    monkeypatch.chdir(tmp_path)
-    results = main(str(tmp_path / "ada.ipynb"), autograder=str(course / "autograder" / f"{FAST}.zip"), no_logo=True)
-    assert results.total == results.possible == 17
+    zipped = course / "autograder" / f"{FAST}.zip"
+    command = [sys.executable, "-m", "otter", "run", "ada.ipynb", "-a", str(zipped), "-o", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    given = {test["name"]: test for test in json.loads((tmp_path / "results.json").read_text())["tests"]}
+    graded = [q for q in autograder(zipped).questions if not q["manual"]]
+    assert {q["name"]: given[q["name"]]["score"] for q in graded} == {q["name"]: q["points"] for q in graded}
 
 
 def test_a_wrong_reference_solution_fails_the_build(tmp_path):
@@ -116,98 +118,138 @@ def test_a_wrong_reference_solution_fails_the_build(tmp_path):
 
 # ---- what is graded ----
 
+COIN = GOOD + """
++++ {"question": "q2", "points": 3}
+
+### Write a function
+
+```{code-cell}
+:tags: [start]
+
+def double(x):
+    ...
+```
+
+```{code-cell}
+:tags: [solution]
+
+def double(x):
+    return x + x
+```
+
+```{code-cell}
+:tags: [public]
+
+def test_kind(double):
+    assert double(0) == 0, "twice nothing is nothing"
+```
+
+```{code-cell}
+:tags: [hidden]
+
+def test_value(double):
+    assert double(21) == 42
+```
+""" + MANUAL.replace("q2", "q3") + RUBRIC.replace("q2", "q3")
+NAME = "1_coin"
+BUSY = "while True:\n    pass"
+PATCH = "from otter.test_files import TestFile as T\nT.passed_all = True\nT.score = property(lambda t: t.possible)"
+
+
 @pytest.fixture(scope="module")
-def rows(course: Path, tmp_path_factory):
+def rows(tmp_path_factory):
     """One folder with every kind of submission, graded once; by student."""
-    folder = tmp_path_factory.mktemp("submissions")
-    student = nbformat.read(course / "student" / f"{FAST}.ipynb", as_version=4)
-    solved = nbformat.read(course / "instructor" / f"{FAST}.ipynb", as_version=4)
+    out, folder = tmp_path_factory.mktemp("coin"), tmp_path_factory.mktemp("submissions")
+    for kind in ("student", "autograder"):
+        (out / kind).mkdir()
+    solved = assign(read(NAME, COIN), out)
+    student = nbformat.read(out / "student" / f"{NAME}.ipynb", as_version=4)
     solved.metadata["otter"] = student.metadata["otter"]
 
-    def submit(name, *, first="", last="", keep=lambda source: source, base=solved):
+    def submit(name, *, first="", last="", replace=("", ""), base=solved):
         notebook = copy.deepcopy(base)
         for cell in notebook.cells:
-            cell.source = keep(cell.source) if cell.cell_type == "code" else cell.source
+            cell.source = cell.source.replace(*replace)
         new = nbformat.v4.new_code_cell
         notebook.cells = [*([new(first)] if first else []), *notebook.cells, *([new(last)] if last else [])]
-        nbformat.write(notebook, folder / f"{name}_{FAST}.ipynb")
+        nbformat.write(notebook, folder / f"{name}_{NAME}.ipynb")
 
     submit("right")
-    submit("half", keep=lambda source: source if "tails" not in source and "hardness" not in source else "pass")
-    submit("hardcoding", base=student, first="shrink, tails, hardness = 0.75, 3.1, 0.5\nmixed_covariance = check = 1")
+    submit("half", replace=("x + x", "x * x"))
+    submit("hardcoding", base=student, last="weight = 7\ndef double(x):\n    return 0")
     submit("untouched", base=student)
     submit("raising", first="1 / 0")
     submit("killing", first="import os\nos._exit(1)")
     submit("leaving", first="quit()")
-    submit("looping", first="while True:\n    pass")
-    submit("stubborn", keep=lambda s: s if "def check" not in s else
-           "while True:\n    try:\n        while True: pass\n    except BaseException: pass")
-    submit("trap", last="def check(formula):\n    import os\n    os._exit(3)")
+    submit("looping", first=BUSY)
+    submit("stubborn", first="while True:\n    try:\n        while True: pass\n    except BaseException: pass")
+    submit("trap", replace=("return x + x", "import os; os._exit(3)"))
+    submit("slow", replace=("return x + x", "while True: pass"))
     submit("hungry", first="hoard = bytearray(2**45)")
     submit("flooding", first="while True:\n    print('x' * 10000)")
-    submit("reading", first=f"open({str(course / 'autograder' / f'{FAST}.zip')!r}, 'rb')")
+    submit("reading", first=f"open({str(out / 'autograder' / f'{NAME}.zip')!r}, 'rb')")
     submit("calling", first="import socket\nsocket.create_connection(('127.0.0.1', 9))")
-    submit("patching", first="from otter.test_files import TestFile\nTestFile.passed_all = True\n"
-                             "TestFile.score = property(lambda self: self.possible)")
+    submit("patching", first=PATCH, replace=("x + x", "x * x"))
     tampered = copy.deepcopy(solved)
     tampered.metadata["otter"]["tests"]["q1"] = "raise RuntimeError('never run')"
     submit("tampering", base=tampered)
-    (folder / f"pdf_{FAST}.ipynb").write_bytes(b"%PDF-1.7\x00\xff")
-    (folder / f"nothing_{FAST}.ipynb").write_text("")
-    (folder / f"list_{FAST}.ipynb").write_text("[1, 2]")
+    (folder / f"pdf_{NAME}.ipynb").write_bytes(b"%PDF-1.7\x00\xff")
+    (folder / f"nothing_{NAME}.ipynb").write_text("")
+    (folder / f"list_{NAME}.ipynb").write_text("[1, 2]")
     (folder / "essay.docx").write_bytes(b"PK")
     (folder / ".DS_Store").write_bytes(b"")
-    found = grade(course / "autograder", folder, limits=Limits(cell=10, total=150), jobs=CORES)
+    found = grade(out / "autograder", folder, limits=Limits(cell=6, total=120), jobs=CORES)
     return {row.student: row for row in found}
 
 
-FULL = {"q1": 2, "q2": 3, "q3": 3, "q4": 3, "q5": 3, "q6": 3, "q7": None}
+FULL = {"q1": 2, "q2": 3, "q3": None}
 
 
 @pytest.mark.parametrize(("student", "status", "lost", "note"), [
     ("right", "ok", "", None),
-    ("half", "ok", "q2 q3", "tails is not answered yet"),
-    ("hardcoding", "ok", "q1 q2 q3 q4 q5 q6", "shrink"),
-    ("untouched", "empty", "q1 q2 q3 q4 q5 q6", "nothing was added"),
+    ("half", "ok", "q2", "q2: AssertionError"),
+    ("hardcoding", "ok", "q1 q2", "q1: AssertionError"),
+    ("untouched", "empty", "q1 q2", "nothing was added"),
     ("raising", "crashed cells", "", "ZeroDivisionError: division by zero"),
     ("killing", "crashed cells", "", "ended the Python process"),
     ("leaving", "crashed cells", "", "must not end its own kernel"),
-    ("looping", "timed out", "", "stopped after 10 s"),
-    ("stubborn", "timed out", "q6", "s"),
-    ("trap", "crashed cells", "q6", "q6: its test ended the Python process"),
+    ("looping", "timed out", "", "stopped after 6 s"),
+    ("stubborn", "timed out", "", "after 6 s"),
+    ("trap", "crashed cells", "q2", "q2: its test ended the Python process"),
+    ("slow", "timed out", "q2", "q2: its test"),
     ("hungry", "crashed cells", "", "MemoryError"),
-    ("flooding", "timed out", "", "stopped after 10 s"),
+    ("flooding", "timed out", "", "after 6 s"),
     ("reading", "suspicious", "", "tried open"),
-    ("calling", "suspicious", "", "socket.connect"),
-    ("patching", "suspicious", "q1 q2 q3 q4 q5 q6", "a test that must fail passed"),
+    ("calling", "suspicious", "", "tried socket."),
+    ("patching", "suspicious", "q1 q2", "a test that must fail passed"),
     ("tampering", "suspicious", "", "not those handed out"),
-    ("pdf", "unreadable", "q1 q2 q3 q4 q5 q6", "not a notebook"),
-    ("nothing", "unreadable", "q1 q2 q3 q4 q5 q6", "not a notebook"),
-    ("list", "unreadable", "q1 q2 q3 q4 q5 q6", "not a notebook"),
+    ("pdf", "unreadable", "q1 q2", "not a notebook"),
+    ("nothing", "unreadable", "q1 q2", "not a notebook"),
+    ("list", "unreadable", "q1 q2", "not a notebook"),
 ])
 def test_the_grader_survives_and_is_fair(rows, student, status, lost, note):
     row = rows[student]
     assert row.status == status, row.notes
     assert row.points == {q: 0 if q in lost.split() else points for q, points in FULL.items()}, row.notes
-    assert row.max == 17
+    assert row.max == 5
     assert row.notes == [] if note is None else any(note in text for text in row.notes), row.notes
 
 
 def test_every_file_has_a_row(rows):
-    assert len(rows) == 20
+    assert len(rows) == 21
     assert (rows["essay"].status, rows["essay"].set, rows["essay"].total) == ("unreadable", "", 0)
 
 
 def test_the_table(rows, tmp_path):
-    rows["half"].student, rows["half"].notes = "=cmd()", ["a\nb", "c,d"]
-    write_csv(list(rows.values()), tmp_path / "grades.csv")
+    odd = dataclasses.replace(rows["half"], student="=cmd()", notes=["a\nb", "c,d"])
+    write_csv([*rows.values(), odd], tmp_path / "grades.csv")
     with (tmp_path / "grades.csv").open(newline="") as file:
         table = {line["student"]: line for line in csv.DictReader(file)}
-    assert len(table) == len(rows)
+    assert len(table) == len(rows) + 1
     assert list(table["right"]) == ["student", "set", *FULL, "total", "max", "status", "message"]
-    assert [table["right"][q] for q in FULL] == ["2", "3", "3", "3", "3", "3", ""]
-    assert (table["right"]["total"], table["right"]["max"]) == ("17", "17")
-    assert (table["'=cmd()"]["total"], table["'=cmd()"]["message"]) == ("11", "a b; c,d")
+    assert [table["right"][q] for q in FULL] == ["2", "3", ""]
+    assert (table["right"]["total"], table["right"]["max"]) == ("5", "5")
+    assert (table["'=cmd()"]["total"], table["'=cmd()"]["message"]) == ("2", "a b; c,d")
 
 
 def test_the_time_of_a_submission_is_bounded():
