@@ -8,11 +8,18 @@ TESTS ?= tests
 # make verify ARGS="covariance.population --fresh"
 ARGS ?=
 NAMES ?=
+# make course SEED=4711; make grade SEED=4711 SUBMISSIONS=folder
+SEED ?=
+SUBMISSIONS ?=
+# make notebooks REMOTE=upstream
+REMOTE ?= origin
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SITE := _build/html
+NOTEBOOKS := $(SITE)/book/exercises
+COMMITTER := -c user.name=mixtheory -c user.email=mixtheory@localhost
 UNFINISHED := _build/.unfinished
 
 # The environment is usable if it was made here (a moved checkout is not) and by the asked-for Python.
@@ -22,7 +29,7 @@ USABLE := [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = "$$($(PYTHON) -c '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test verify data audit serve lint env clean distclean FORCE
+.PHONY: help book instructor pdf social notebooks test verify data course grade audit serve lint env clean distclean FORCE
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -38,11 +45,30 @@ book: $(STAMP) verify  ## check every claim and build the book, warnings as erro
 test: $(STAMP) $(if $(filter tests,$(TESTS)),book)  ## build the book if it is not up to date, then run the test suite
 	$(BIN)/python -m pytest -n 2 $(TESTS)
 
+pdf: book  ## print the whole book into _build/mixtheory.pdf (needs Chromium)
+	$(BIN)/python -m mixtheory.reading.pdf
+
+# The pages of the public book and, after them, the worked solutions: for those who teach.
+instructor: $(STAMP) verify  ## build the book with the worked solutions, into _build/instructor
+	@mkdir -p _build/instructor
+	@{ cat _toc.yml; printf '  - caption: Solutions\n    chapters:\n'; \
+		for page in book/solutions/*.md; do printf '      - file: %s\n' "$${page%.md}"; done; } > _build/instructor/_toc.yml
+	$(BIN)/jupyter-book build . -W -n --keep-going --toc _build/instructor/_toc.yml --path-output _build/instructor
+
 verify: $(STAMP)  ## check the claims; what has not changed is read from the evidence store
 	$(BIN)/mixtheory verify $(ARGS)
 
 data: $(STAMP)  ## fetch and check data sets: make data NAMES="mnist cifar10"
 	$(BIN)/mixtheory data $(NAMES)
+
+course: $(STAMP)  ## build the problem sets of a course: make course SEED=4711
+	@[ -n "$(SEED)" ] || { echo "Name a seed: make course SEED=4711. It decides every constant; keep it secret."; exit 1; }
+	$(BIN)/mixtheory course build --seed $(SEED) $(NAMES)
+
+grade: $(STAMP)  ## grade a folder: make grade SEED=4711 SUBMISSIONS=folder
+	@[ -n "$(SEED)" ] && [ -n "$(SUBMISSIONS)" ] || { echo "make grade SEED=4711 SUBMISSIONS=folder"; exit 1; }
+	$(BIN)/mixtheory course grade --autograders _build/course/$(SEED)/autograder --submissions "$(SUBMISSIONS)" \
+		--out _build/course/$(SEED)/grades.csv
 
 audit: $(STAMP)  ## measure the built book: accessibility, speed, weight, validity, links; see _build/audit
 	$(BIN)/python -m tests.book.audit $(ARGS)
@@ -60,6 +86,19 @@ lint: $(STAMP)  ## style of package, tests and the book's cells; spelling
 	grep -rl '^kernelspec:' --include='*.md' --exclude-dir=.venv --exclude-dir=_build . | sort | xargs -r $(BIN)/jupytext --quiet \
 		--pipe-fmt py:percent --check "$(BIN)/ruff check --quiet --config pyproject.toml --ignore D,E402,E501,B018,T20 {}"
 	$(BIN)/codespell
+
+social: $(STAMP)  ## draw the picture for shared links anew, book/_static/social.png
+	$(BIN)/python -m mixtheory.reading.social
+
+# A commit without a parent that holds nothing but the notebooks: Colab opens them from its tag.
+notebooks: export GIT_INDEX_FILE = $(CURDIR)/_build/notebooks.index
+notebooks: book  ## put the exercise notebooks of the built book under the tag notebooks-vVERSION and push it
+	@ls $(NOTEBOOKS)/*.ipynb >/dev/null
+	@rm -f $$GIT_INDEX_FILE
+	git --git-dir=$$(git rev-parse --absolute-git-dir) --work-tree=$(NOTEBOOKS) add --force --all .
+	tag=notebooks-v$$($(BIN)/python -c 'import mixtheory; print(mixtheory.__version__)') \
+		&& commit=$$(git $(COMMITTER) commit-tree -m "Exercise notebooks, $$tag" $$(git write-tree)) \
+		&& git push $(REMOTE) $$commit:refs/tags/$$tag
 
 env: $(STAMP)  ## make or refresh the environment only
 	@echo '$(VENV) is up to date.'

@@ -1,4 +1,4 @@
-"""The command line: `mixtheory verify | ledger | data | train`."""
+"""The command line: `mixtheory verify | ledger | data | train | course`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,30 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler, tcp://...")
     train.add_argument("--fresh", action="store_true", help="start again from nothing")
     train.add_argument("--quiet", action="store_true", help="no progress")
+
+    _course_parser(commands.add_parser("course", help="build the problem sets for a seed, grade submissions"))
     return top
+
+
+def _course_parser(course: argparse.ArgumentParser) -> None:
+    parts = course.add_subparsers(required=True, metavar="PART")
+    build = parts.add_parser("build", help="student notebooks, autograders and the instructor pack")
+    build.set_defaults(command=_course_build)
+    build.add_argument("sets", nargs="*", metavar="SET", help="such as 1_prove_and_check (all)")
+    build.add_argument("--seed", type=_natural, required=True, metavar="S", help="decides every constant")
+    build.add_argument("--out", type=Path, metavar="DIR", help="folder (_build/course/S)")
+    grade = parts.add_parser("grade", help="grade a folder of submissions into a table")
+    grade.set_defaults(command=_course_grade)
+    grade.add_argument("--autograders", type=Path, required=True, metavar="DIR", help="the zips that build made")
+    grade.add_argument("--submissions", type=Path, required=True, metavar="DIR",
+                       help="NAME_SET.ipynb or NAME/SET.ipynb, in any depth")
+    grade.add_argument("--out", type=Path, default=Path("grades.csv"), metavar="FILE", help="the table (grades.csv)")
+    grade.add_argument("--cell-seconds", type=_positive, default=60, metavar="N", help="for a cell or a test (60)")
+    grade.add_argument("--total-seconds", type=_positive, default=600, metavar="N", help="for a submission (600)")
+    grade.add_argument("--memory", type=_positive, default=6, metavar="GIB", help="for a submission (6)")
+    for part in (build, grade):
+        part.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="at a time (cores)")
+        part.add_argument("--quiet", action="store_true", help="no progress")
 
 
 # --- verify -------------------------------------------------------------------------------------------------
@@ -300,6 +323,37 @@ def _outcome(job: Job) -> str:
 
 def _arm(arm: dict[str, Any]) -> str:
     return ", ".join(f"{k} {v}" for k, v in arm.items())
+
+
+# --- course -------------------------------------------------------------------------------------------------
+
+def _course_build(options: argparse.Namespace) -> int:
+    from mixtheory.course.build import build
+
+    out = options.out or paths.BUILD / "course" / str(options.seed)
+    line = _Progress("building sets", len(options.sets) or None, options.quiet)
+    with line:
+        made = build(options.seed, out, names=options.sets, jobs=options.jobs, progress=line.step)
+    _table(("set", "minutes", "difficulty", "points", "by hand"),
+           [(m.name, str(m.meta["minutes"]), f"{m.meta['difficulty']} of 5", str(sum(q.points for q in m.questions)),
+             str(sum(q.points for q in m.questions if q.manual))) for m in made])
+    _print(f"\n{out}: student/ is for students; autograder/ and instructor/ hold the solutions")
+    return 0
+
+
+def _course_grade(options: argparse.Namespace) -> int:
+    from mixtheory.course.grade import grade, write_csv
+    from mixtheory.course.sandbox import Limits
+
+    limits = Limits(cell=options.cell_seconds, total=options.total_seconds, memory=options.memory * 2**30)
+    line = _Progress("grading", None, options.quiet)
+    with line:
+        rows = grade(options.autograders, options.submissions, limits=limits, jobs=options.jobs, progress=line.step)
+    write_csv(rows, options.out)
+    _table(("student", "set", "points", "of", "status"),
+           [(r.student, r.set, f"{r.total:g}", f"{r.max:g}", r.status) for r in rows])
+    _print(f"\n{options.out}: {len(rows)} submissions; questions graded by hand are empty there")
+    return 0
 
 
 # --- small things -------------------------------------------------------------------------------------------

@@ -24,11 +24,13 @@ from mixtheory.evidence import ledger as ledgers
 from mixtheory.evidence.account import Account, accounts, coverage, verdict
 from mixtheory.evidence.graph import MARKER, Node, draw
 from mixtheory.evidence.record import Observation, Record, RecordError
+from mixtheory.exercises import exercises as exercise_registry
 from mixtheory.plotting import tex_to_html
 
-__all__ = ["Html", "Markdown", "account", "benchmark", "claim", "comparison", "derivation", "difference", "evidence",
-           "foretold", "ledger", "ledger_graph", "quick_run", "ratios", "records_of", "runs", "scientific",
-           "sign_verdict", "table", "theorem", "trial", "trial_summary", "with_interval"]
+__all__ = ["Html", "Markdown", "account", "all_evidence", "benchmark", "claim", "comparison", "derivation",
+           "difference", "evidence", "exercises", "explorable", "foretold", "ledger", "ledger_graph", "quick_run",
+           "ratios", "records_of", "runs", "scientific", "sign_verdict", "table", "theorem", "trial", "trial_summary",
+           "with_interval"]
 
 ID = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 GREEK = {"lambda": "λ", "alpha": "α"}
@@ -136,6 +138,20 @@ def _evidence_table(c: Claim, row: ledgers.Row, found: Evidence) -> str:
     lines += [("Source", "; ".join(c.references))] if c.references else []
     body = "".join(f"<tr><th scope='row'>{html.escape(_greek(k))}</th><td>{html.escape(v)}</td></tr>" for k, v in lines)
     return f'<div class="mt-table"><table>{body}</table></div>'
+
+
+# ---- explorables -------------------------------------------------------------------------------------------------
+
+def explorable(name: str) -> Html:
+    """A figure that the reader can move, all its states computed now; see `mixtheory.explorables`.
+
+    Raises:
+        DomainError: there is none of that name.
+    """
+    from mixtheory.explorables import EXPLORABLES
+    if name not in EXPLORABLES:
+        raise DomainError(f"name = {name!r}: no such explorable; there are {', '.join(EXPLORABLES)}")
+    return Html(EXPLORABLES[name].html(link=_link))
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -313,7 +329,7 @@ def account(chapter: str) -> Html:
 
 def trial() -> Html:
     """Every statement of the popular account with its verdict, by chapter."""
-    known, statuses = _all_evidence()
+    known, statuses = all_evidence()
     rows = []
     for a in accounts().values():
         word = verdict(a, known, statuses)
@@ -329,7 +345,7 @@ def trial() -> Html:
 
 def trial_summary() -> dict[str, int]:
     """How many statements hold, hold under conditions, are false, are undecided; and their total."""
-    known, statuses = _all_evidence()
+    known, statuses = all_evidence()
     words = [verdict(a, known, statuses) for a in accounts().values()]
     counts = {w: words.count(w) for w in ("holds", "holds under conditions", "false", "undecided")}
     decided, total = coverage(known, statuses)
@@ -352,10 +368,10 @@ def ledger(chapter: str | None = None) -> Html:
                 "</div>")
 
 
-def ledger_graph() -> Html:
+def ledger_graph(folded: bool = True) -> Html:
     """What rests on what: the chapters, and folded away the claims of each; every node is a link to its place.
 
-    A chapter has the colour of its weakest claim.
+    A chapter has the colour of its weakest claim. Without `folded`, the chapters alone.
     """
     rows = _ledger()
     by_id = {r.id: r for r in rows}
@@ -369,6 +385,8 @@ def ledger_graph() -> Html:
                           f"var(--mt-{weakest}, {ledgers.COLOURS[weakest]})"))
     between = dict.fromkeys((b.partition(".")[0], r.chapter) for r in rows for b in r.rests_on if b in by_id)
     overview = draw(nodes, [e for e in between if e[0] != e[1]], label="Which chapters rest on which")
+    if not folded:
+        return Html(overview)
     parts = []
     for name in chapters:
         own = [r for r in rows if r.chapter == name]
@@ -380,13 +398,29 @@ def ledger_graph() -> Html:
 
 
 def _account_card(a: Account) -> str:
-    known, statuses = _all_evidence()
+    known, statuses = all_evidence()
     word = verdict(a, known, statuses)
     links = " ".join(_link(c) for c in a.deciding if c in claims())
     truth = f"<dt>what is true</dt><dd>{tex_to_html(a.corrected)}</dd>" if a.corrected and word != "undecided" else ""
     by = f"<dt>decided by</dt><dd>{links}</dd>" if links else ""
     return (f'<div class="mt-account"><dl><dt>it is said</dt><dd>{tex_to_html(a.says)}</dd>'
             f'<dt>verdict</dt><dd class="{VERDICT_TONE.get(word, "")}">{word}</dd>{truth}{by}</dl></div>')
+
+
+# ---- exercises ---------------------------------------------------------------------------------------------------
+
+def exercises(chapter: str) -> Html:
+    """The head of a chapter's exercises: how to check an answer, and the notebook to do it in."""
+    found = exercise_registry(chapter)
+    judged = sum(e.wants is not None for e in found.values())
+    if not found:
+        raise DomainError(f"chapter = {chapter!r}: no exercise of it is declared")
+    return Html(
+        f'<div class="mt-exercises"><p>{len(found)} exercises, {judged} of which a program can judge. '
+        "It says whether an answer is right, or in what way it is wrong, and never shows the answer:</p>"
+        f'<pre>from mixtheory.exercises import check\ncheck("{next(iter(found))}", answer)</pre>'
+        f'<p><a class="mt-download" download href="exercises/{chapter}.ipynb">Exercise notebook of this chapter</a></p>'
+        "</div>")
 
 
 # ---- pieces ------------------------------------------------------------------------------------------------------
@@ -416,7 +450,8 @@ def _ledger() -> list[ledgers.Row]:
     return ledgers.rows(ledgers.with_basis(list(claims())), ledgers.records())
 
 
-def _all_evidence() -> tuple[dict[str, Evidence], dict[str, str]]:
+def all_evidence() -> tuple[dict[str, Evidence], dict[str, str]]:
+    """The evidence for every claim, and every claim's status, by id."""
     known = ledgers.with_basis(list(claims()))
     return known, ledgers.statuses(ledgers.rows(known, ledgers.records()))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +53,12 @@ def chromium() -> str:
     if found is None:
         missing("there is no Chromium: install it, or name one in $CHROMIUM")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    """A headless browser; there can be only one in a process."""
+    from tests.book.browser import browse
+
+    with browse(chromium) as opened:
+        yield opened

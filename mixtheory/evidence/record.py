@@ -259,7 +259,7 @@ def unseal(path: Path) -> dict[str, Any]:
     """What `seal` put into a file.
 
     Raises:
-        RecordError: absent, no JSON object, or not byte by byte what `seal` wrote.
+        RecordError: absent, no JSON object, or not byte by byte what `seal` writes of its fields (their order is free).
     """
     try:
         raw = Path(path).read_bytes()

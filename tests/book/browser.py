@@ -69,12 +69,12 @@ def serve(folder: Path = HTML, packed: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def browse() -> Iterator[Any]:
-    """A headless browser; close to no settings of its own."""
+def browse(executable: str | None = None) -> Iterator[Any]:
+    """A headless browser, the installed one unless it is named; close to no settings of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = driver.chromium.launch(executable_path=executable or chromium(), args=FLAGS)
         try:
             yield browser
         finally:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mixtheory.sphinxext import package_hash
-from tests.book.browser import HTML, ROOT, browse, chromium, pages, serve
+from tests.book.browser import HTML, ROOT, pages, serve
 
 
 def _unusable() -> str | None:
@@ -43,8 +43,6 @@ def address(book: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(book: Path) -> Iterator[Any]:
-    if chromium() is None:
-        give_up("there is no Chromium on this machine")
-    with browse() as opened:
-        yield opened
+def browser(book: Path, browser: Any) -> Any:
+    """The browser of all tests, once there is a book to read with it."""
+    return browser

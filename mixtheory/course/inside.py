@@ -1,0 +1,112 @@
+"""What runs beside a student's code: a fence around files, processes and the network, and the tests.
+
+The fence is an audit hook: it stops what a curious student would try, not an attacker. Where that matters, grade in a
+container or as a user who can read nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+__all__ = ["ESCAPES", "Grader", "escapes", "fence", "limit", "run_test", "stay"]
+
+ESCAPES: list[str] = []                 # what the fence has stopped
+SYSTEM = ("/dev", "/etc", "/lib", "/sys", "/usr", "/opt", "/System", "/Library", "/proc/self", "/proc/stat",
+          "/proc/cpuinfo", "/proc/meminfo", "/proc/mounts", "/proc/sys")
+HARMLESS = ("fc-list", "uname")         # libraries ask for these and do without
+LISTINGS = frozenset({"os.listdir", "os.scandir"})
+WRITES = frozenset({"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
+                    "os.truncate"})
+FORBIDDEN = frozenset({"os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn",
+                       "os.system", "pty.spawn", "socket.bind", "socket.connect", "socket.getaddrinfo",
+                       "subprocess.Popen"})
+WATCHED = LISTINGS | WRITES | FORBIDDEN | {"open"}
+WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CANARY = '''
+from otter.test_files import test_case
+OK_FORMAT = False
+name = "canary"
+points = 1
+
+@test_case(points=1, hidden=True)
+def test_canary(env):
+    import numpy as np
+    assert not np.isclose(1.0, 2.0) and np.allclose([1.0], [1.0])
+    assert float("0.5") < abs(-0.75) and max([1, 2]) == 2, "sums"
+    raise AssertionError("a test that must fail")
+'''
+
+
+def limit(memory: int, file: int) -> None:
+    """Bound this process's memory and the size of the files that it writes, in bytes, for good."""
+    import resource
+
+    for what, size in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, file), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(what)[1]
+        size = size if hard == resource.RLIM_INFINITY else min(size, hard)
+        resource.setrlimit(what, (size, size))
+
+
+def fence(own: str) -> None:
+    """From now on: files of the system and of Python are read, those in the folder `own` also written; nothing else.
+
+    No processes either, and no network.
+    """
+    import mixtheory
+
+    readable = (own, sys.prefix, sys.base_prefix, *mixtheory.__path__, *SYSTEM)
+    roots = tuple(os.path.realpath(p) + os.sep for p in readable)
+    writable = tuple(os.path.realpath(p) + os.sep for p in (own, "/dev"))
+    listable = {os.path.realpath(p) for p in sys.path}
+
+    def refused(event: str, args: tuple[Any, ...]) -> bool:
+        if event in FORBIDDEN:
+            return True
+        writes = event in WRITES or (event == "open" and bool((args[2] or 0) & WRITE_FLAGS))
+        named = [os.path.realpath(os.fsdecode(a)) for a in args[:2 if event in WRITES else 1]
+                 if isinstance(a, (str, bytes, os.PathLike))]
+        return not all((path + os.sep).startswith(writable if writes else roots)
+                       or (event in LISTINGS and path in listable) for path in named)
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event in WATCHED and refused(event, args):
+            what = f"{event} {args[0] if args else ''}"[:120].strip()
+            if not (event == "subprocess.Popen" and args[0] in HARMLESS):
+                ESCAPES.append(what)
+            raise PermissionError(f"the grader does not allow {what}")
+
+    sys.addaudithook(hook)
+
+
+class Grader:
+    """Stands for Otter's client while a notebook is graded: its checks do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+
+def stay(*args: Any) -> None:
+    """In place of exit and quit, which would end the kernel."""
+    raise RuntimeError("a notebook must not end its own kernel")
+
+
+def run_test(source: str, space: dict[str, Any]) -> str:
+    """Run one of Otter's test files on a namespace; JSON with score, possible and messages of what failed."""
+    from otter.test_files import ExceptionTestFile
+
+    canary = ExceptionTestFile.from_string(CANARY)
+    canary.run(dict(space))
+    test = ExceptionTestFile.from_string(source)
+    test.run(dict(space))
+    failed = [r.message.strip().splitlines()[-1] for r in test.test_case_results if not r.passed]
+    score = 0.0 if canary.score else float(test.score)
+    return json.dumps({"score": score, "possible": float(test.possible), "failed": failed,
+                       "tampered": bool(canary.score), "cases": len(test.test_case_results)})
+
+
+def escapes() -> str:
+    """What the fence has stopped, as JSON."""
+    return json.dumps(ESCAPES)
