@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,13 @@ def write(app: Sphinx, exception: Exception | None) -> None:
             target.write_text(made, encoding="utf-8")
 
 
+def clear(app: Sphinx) -> None:
+    """Take the decks of an earlier build away: they are no pages, and nothing should take them for pages."""
+    shutil.rmtree(Path(app.outdir, "book", FOLDER), ignore_errors=True)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect it, last of all."""
+    app.connect("builder-inited", clear)
     app.connect("build-finished", write, priority=990)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -70,9 +70,9 @@ def problem_sets() -> page.Html:
         words = f"<b>{html.escape(made.meta['title'])}</b><br>{html.escape(made.meta['kind'])}"
         rows.append((int(number), page.Html(words),
                      f"{made.meta['minutes'] / 60:.0f} h", f"{made.meta['difficulty']} of 5",
-                     f"{points}, {by_hand} of them by hand",
+                     f"{points} ({by_hand} by hand)",
                      page.Html(f'<a href="handouts/{path.stem}.ipynb" download>notebook</a>')))
-    return page.table(("set", "what", "time", "difficulty", "points", ""), rows)
+    return page.table(("set", "what", "time", "difficulty", "points", "download"), rows)
 
 
 def misconceptions() -> page.Html:
