@@ -48,9 +48,11 @@ test: $(STAMP) $(if $(filter tests,$(TESTS)),book)  ## build the book if it is n
 pdf: book  ## print the whole book into _build/mixtheory.pdf (needs Chromium)
 	$(BIN)/python -m mixtheory.reading.pdf
 
-# The pages of the public book and, after them, the worked solutions: for those who teach.
-instructor: $(STAMP) verify  ## build the book with the worked solutions, into _build/instructor
-	@mkdir -p _build/instructor
+# The pages of the public book and, after them, the worked solutions: for those who teach. The public pages come from
+# their cache; what is made here goes into no folder that is published.
+instructor: book  ## build the book with the worked solutions, into _build/instructor
+	@rm -rf _build/instructor/_build/.jupyter_cache && mkdir -p _build/instructor/_build
+	@cp -a _build/.jupyter_cache _build/instructor/_build/
 	@{ cat _toc.yml; printf '  - caption: Solutions\n    chapters:\n'; \
 		for page in book/solutions/*.md; do printf '      - file: %s\n' "$${page%.md}"; done; } > _build/instructor/_toc.yml
 	$(BIN)/jupyter-book build . -W -n --keep-going --toc _build/instructor/_toc.yml --path-output _build/instructor
