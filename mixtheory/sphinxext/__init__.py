@@ -43,5 +43,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", claims.escape_bars)
     app.connect("env-check-consistency", claims.check_claims)
     app.connect("html-page-context", site.trim, priority=900)
-    app.connect("build-finished", finish)
+    app.connect("build-finished", finish, priority=800)     # after the theme has written the colours of code
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}
