@@ -11,9 +11,6 @@ import pytest
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from tests.book.browser import browse
-from tests.book.browser import chromium as installed
-
 STATIC = Path(__file__).parents[2] / "book" / "_static"
 
 
@@ -56,11 +53,3 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Book]:
         monkeypatch.delenv(name, raising=False)
     yield Book(tmp_path)
     gc.collect()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if installed() is None:
-        pytest.skip("there is no Chromium on this machine")
-    with browse() as opened:
-        yield opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def printed(site: Path, tmp_path: Path) -> Any:
 
     def make(more: str = "") -> list[str]:
         write(site, more)
-        return pdf.print_book(document(site), site, tmp_path / "book.pdf")
+        with ThreadPoolExecutor(1) as alone:        # a thread has one browser driver, and this one's may be in use
+            return alone.submit(pdf.print_book, document(site), site, tmp_path / "book.pdf").result()
     return make
 
 
