@@ -205,11 +205,11 @@ def main() -> int:
         problems = print_book(assemble(paths.ROOT, chosen.site, chosen.toc or paths.ROOT / "_toc.yml"), chosen.site,
                               chosen.output)
     except DomainError as error:
-        print(f"pdf: {error}", file=sys.stderr)
+        sys.stderr.write(f"pdf: {error}\n")
         return 2
     for problem in problems:
-        print(f"pdf: {problem}", file=sys.stderr)
-    print(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB")
+        sys.stderr.write(f"pdf: {problem}\n")
+    sys.stdout.write(f"{chosen.output}: {chosen.output.stat().st_size / 1e6:.1f} MB\n")
     return int(bool(problems))
 
 

@@ -44,7 +44,7 @@ def draw(target: Path) -> None:
 def main() -> int:
     """Draw the picture into the checkout."""
     if paths.ROOT is None:
-        print("social: the package is installed without the book", file=sys.stderr)
+        sys.stderr.write("social: the package is installed without the book\n")
         return 2
     draw(paths.ROOT / "book" / "_static" / "social.png")
     return 0
