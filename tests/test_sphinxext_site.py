@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from docutils.core import publish_doctree
 from fontTools.ttLib import TTFont
 
 from mixtheory.sphinxext import site, styles
@@ -73,8 +72,3 @@ def test_the_icons_that_are_left_have_their_glyphs(folder):
     assert fonts
     with TTFont(fonts[0]) as font:
         assert set(font.getBestCmap()) == {0xF0C9}
-
-
-def test_the_description_of_a_page_has_no_tex():
-    doctree = publish_doctree(f"Title\n=====\n\nAn :math:`\\alpha` is drawn. It is kept.\n\nAnd so on. {'long ' * 60}")
-    assert site.summary(doctree) == "It is kept. And so on."

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import re
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from sphinx.application import Sphinx
 
 from mixtheory import __version__
@@ -66,20 +64,9 @@ def disconnect(app: Sphinx, *_: Any) -> None:
 def trim(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Take out the last of Thebe and write down which version of the package made the page."""
     context["css_files"] = [sheet for sheet in context["css_files"] if "thebe" not in str(sheet)]
-    said = f'<meta name="description" content="{html.escape(summary(doctree))}">\n' if doctree else ""
-    context["metatags"] = said + (context.get("metatags") or "") + (
+    context["metatags"] = (context.get("metatags") or "") + (
         f'<meta name="generator" content="mixtheory {__version__}">\n'
         f'<meta name="mixtheory-hash" content="{app.mixtheory_hash}">\n')
-
-
-def summary(doctree: nodes.document) -> str:
-    """The first sentences of a page that have no formula, up to about 160 characters."""
-    text = " ".join(node.astext() for node in doctree.findall(nodes.paragraph))[:2000]
-    kept = ""
-    for sentence in re.split(r"(?<=[.?!])\s+", re.sub(r"\s+", " ", text)):
-        if not re.search(r"[\\$]", sentence) and len(kept) + len(sentence) < 160:
-            kept = f"{kept} {sentence}".strip()
-    return kept
 
 
 def finish(folder: Path) -> None:
