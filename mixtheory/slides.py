@@ -56,6 +56,8 @@ def deck(page: str, name: str) -> str | None:
     for link in article.select("a[href]"):
         if not re.match(r"[a-z]+:", link["href"]):      # the deck lies one folder deeper; a fragment is of the page
             link["href"] = f"../{name}.html{link['href']}" if link["href"].startswith("#") else f"../{link['href']}"
+    for picture in article.select("img[src]"):
+        picture["src"] = f"../{picture['src']}"
     title = article.h1.get_text().strip()
     slides = [f'<section class="slide title"><h1>{html.escape(title)}</h1><p>Mixup, verified</p>'
               f'<p><a href="../{name}.html">the chapter</a></p></section>']

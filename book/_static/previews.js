@@ -72,8 +72,6 @@
         card.innerHTML = text;
         card.style.visibility = "hidden";
         document.body.append(card);
-        if (text.includes("\\(") || text.includes("\\[")) await window.MathJax?.typesetPromise?.([card]);
-        if (link !== anchor) return;
         anchor.setAttribute("aria-describedby", [anchor.getAttribute("aria-describedby"), card.id].filter(Boolean).join(" "));
         place();
         card.style.visibility = "";

@@ -29,20 +29,42 @@ document.addEventListener("copy", event => {
 });
 
 const WIDE = "pre, .math, .mt-statement, .mt-eq, .mt-table, .mt-figure, .pst-scrollable-table-container, .proof > section";
+const SLICE = 8;                                            // milliseconds of measuring before others have their turn
+const idle = window.requestIdleCallback ?? setTimeout;
+const folded = node => node.closest("details:not([open])"); // it would be laid out to be measured
+const scrolls = node => node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === "auto";
+let waiting = [];
 
 /** What scrolls can be reached with the tabulator, and nothing else can. */
-function reach() {
-    const scrolls = node => node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === "auto";
-    const shown = [...document.querySelectorAll(WIDE)].filter(node => !node.closest("details:not([open])"));
-    const known = shown.map(node => [node, scrolls(node)]); // what is folded away would be laid out to be measured
+function reach(part) {
+    if (!waiting.length) idle(measure);
+    waiting.push(...part.querySelectorAll(WIDE));
+    document.documentElement.dataset.measuring = "";
+}
+
+/** A few at a time: most are far away, and the browser has not laid them out yet. */
+function measure() {
+    const known = [], start = performance.now();
+    while (waiting.length && performance.now() - start < SLICE) {
+        const node = waiting.shift();
+        if (!folded(node)) known.push([node, scrolls(node)]);
+    }
     for (const [node, wide] of known) {                     // not in between: each change would lay out the page anew
         if (wide === (node.getAttribute("tabindex") === "0")) continue;
         if (wide) node.tabIndex = 0;
         else node.removeAttribute("tabindex");
     }
+    if (waiting.length) idle(measure);
+    else delete document.documentElement.dataset.measuring;
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-    new ResizeObserver(reach).observe(document.querySelector("article") ?? document.body);
-    document.addEventListener("toggle", reach, true);       // a fold was opened
+    const article = document.querySelector("article") ?? document.body;
+    let width = 0;
+    new ResizeObserver(([{contentRect}]) => {               // its height changes with each part that is laid out
+        if (contentRect.width === width) return;
+        width = contentRect.width;
+        reach(article);
+    }).observe(article);
+    document.addEventListener("toggle", event => reach(event.target), true);        // a fold was opened
 });

@@ -38,6 +38,7 @@ PAPER_CSS = Path(__file__).with_name("paper.css").read_text(encoding="utf-8")
 PAPER = {"width": 658, "height": 960}           # A4 less the margins of reading.css, in CSS pixels
 HEADERLINK = re.compile(r'<a class="headerlink".*?</a>', re.DOTALL)
 SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
+ONSCREEN = re.compile(r'<img class="mt-dark[^>]*>| loading="lazy"')
 NAMES = re.compile(r'\b(id|for|aria-labelledby|aria-describedby|href|xlink:href|src)="([^"]*)"')
 H2 = re.compile(r'<section\b[^>]*\bid="([^"]+)"[^>]*>\s*(?:<span\b[^>]*></span>\s*)*<h2>(.*?)</h2>', re.DOTALL)
 HEAD = re.compile(r'<link\b[^>]*\brel="stylesheet"[^>]*>|<style\b.*?</style>', re.DOTALL)
@@ -107,6 +108,7 @@ def _chapter(name: str, part: str, site: Path, known: set[str]) -> Chapter:
     page = path.read_text(encoding="utf-8")
     article = SCRIPT.sub("", element(page, page.index('<article class="bd-article"')))
     article = re.sub(r"<details\b(?! open)", "<details open", HEADERLINK.sub("", article))
+    article = ONSCREEN.sub("", article)
     article = NAMES.sub(lambda found: _renamed(found, name, known), article)
     article = re.sub(r"url\(#", f"url(#{name}--", article)
     title = re.search(r"<h1\b[^>]*>(.*?)</h1>", article, re.DOTALL)[1]

@@ -3,6 +3,7 @@
 * `freshness`: no page survives a change in the package.
 * `notebooks`: what is not in the cache is executed in parallel.
 * `claims`: links to claims; every claim has its place.
+* `figures`: figures are files, loaded when a reader comes near.
 * `formulas`: mathematics is set when the book is built.
 * `site`: pages load what they use, from here alone, and their markup is fit for everybody.
 """
@@ -16,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.roles import XRefRole
 
 from mixtheory import __version__
-from mixtheory.sphinxext import claims, formulas, freshness, notebooks, site
+from mixtheory.sphinxext import claims, figures, formulas, freshness, notebooks, site
 from mixtheory.sphinxext.freshness import package_hash
 
 __all__ = ["package_hash", "setup"]
@@ -26,6 +27,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     """Finish the written pages."""
     if exception is None and app.builder.format == "html":
         folder = Path(app.outdir)
+        figures.extract(folder)
         formulas.typeset(folder, formulas.Store(Path(app.doctreedir, "formulas.json")))
         site.finish(folder)
 

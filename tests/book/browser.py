@@ -82,11 +82,15 @@ def browse(executable: str | None = None) -> Iterator[Any]:
 
 
 def settle(page: Any) -> None:
-    """Wait until every font is there, what scrolls is known and no colour is on its way to another."""
+    """Wait until every font and picture is there, what scrolls is known and no colour is on its way to another."""
     page.evaluate("""async () => {
+        const pictures = [...document.images].filter(image => image.checkVisibility());
+        for (const image of pictures) image.loading = "eager";
+        await Promise.allSettled(pictures.map(image => image.decode()));
         await document.fonts.ready;
         for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
-        await new Promise(done => setTimeout(done));
+        while (document.documentElement.dataset.measuring !== undefined)
+            await new Promise(done => setTimeout(done, 10));
         await Promise.race([Promise.allSettled(document.getAnimations().map(each => each.finished)),
                             new Promise(done => setTimeout(done, 1000))]);
     }""")

@@ -76,6 +76,9 @@ def test_nothing_is_loaded_from_another_host(book: Path) -> None:
     loads = {load for path in files for load in read(path).loads}
     assert loads
     assert not {load for load in loads if load.startswith(("http:", "https:", "//"))}
+    missing = {load for path in files for load in read(path).loads
+               if not (path.parent / unquote(urlsplit(load).path)).is_file() and not load.startswith("data:")}
+    assert not missing
 
 
 def test_solutions_and_sources_are_not_published(book: Path) -> None:
