@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fontTools.ttLib import TTFont
@@ -72,3 +73,13 @@ def test_the_icons_that_are_left_have_their_glyphs(folder):
     assert fonts
     with TTFont(fonts[0]) as font:
         assert set(font.getBestCmap()) == {0xF0C9}
+
+
+@pytest.mark.parametrize(("root", "led"), [("book/intro", True), ("index", False)])
+def test_a_page_leads_to_the_first_one(tmp_path, root, led):
+    app = SimpleNamespace(outdir=tmp_path, config=SimpleNamespace(root_doc=root, language="en", project="A & B"))
+    site.redirect(app)
+    assert (tmp_path / "index.html").is_file() == led
+    if led:
+        assert '<title>A &amp; B</title><meta http-equiv="refresh" content="0; url=book/intro.html">' in (
+            tmp_path / "index.html").read_text()

@@ -30,6 +30,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         figures.extract(folder)
         formulas.typeset(folder, formulas.Store(Path(app.doctreedir, "formulas.json")))
         site.finish(folder)
+        site.redirect(app)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

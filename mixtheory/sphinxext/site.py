@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,15 @@ def finish(folder: Path) -> None:
         root = "../" * (len(path.relative_to(folder).parts) - 1)
         if (new := link(text, root, sheet)) != pages[path]:
             path.write_text(new, encoding="utf-8")
+
+
+def redirect(app: Sphinx) -> None:
+    """Write the page that leads to the first one, where no page is called index; Jupyter Book keeps what is there."""
+    first, target, title = f"{app.config.root_doc}.html", Path(app.outdir, "index.html"), html.escape(app.config.project)
+    if app.config.root_doc != "index":
+        target.write_text(f'<!DOCTYPE html>\n<html lang="{app.config.language}"><head><meta charset="utf-8">'
+                          f'<title>{title}</title><meta http-equiv="refresh" content="0; url={first}"></head>'
+                          f'<body><p><a href="{first}">{title}</a></p></body></html>\n', encoding="utf-8")
 
 
 def mend(text: str) -> str:

