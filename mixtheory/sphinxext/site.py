@@ -84,11 +84,12 @@ def finish(folder: Path) -> None:
 
 def redirect(app: Sphinx) -> None:
     """Write the page that leads to the first one, where no page is called index; Jupyter Book keeps what is there."""
-    first, target, title = f"{app.config.root_doc}.html", Path(app.outdir, "index.html"), html.escape(app.config.project)
+    first, title = f"{app.config.root_doc}.html", html.escape(app.config.project)
     if app.config.root_doc != "index":
-        target.write_text(f'<!DOCTYPE html>\n<html lang="{app.config.language}"><head><meta charset="utf-8">'
-                          f'<title>{title}</title><meta http-equiv="refresh" content="0; url={first}"></head>'
-                          f'<body><p><a href="{first}">{title}</a></p></body></html>\n', encoding="utf-8")
+        Path(app.outdir, "index.html").write_text(
+            f'<!DOCTYPE html>\n<html lang="{app.config.language}"><head><meta charset="utf-8"><title>{title}</title>'
+            f'<meta http-equiv="refresh" content="0; url={first}"></head>'
+            f'<body><p><a href="{first}">{title}</a></p></body></html>\n', encoding="utf-8")
 
 
 def mend(text: str) -> str:
