@@ -85,7 +85,7 @@ Exercise(name="curvature-where", level="core", minutes=10, wants=Choice(options=
 
 # ---- a finite data set -------------------------------------------------------------------------------------------
 
-def _finite(alpha: float, X: np.ndarray, *, selves: bool = False, independent: bool = False) -> np.ndarray:
+def _finite(alpha: float, X: np.ndarray, *, selves: bool = False) -> np.ndarray:
     """Mean of x~ x~^T over all ordered pairs of distinct rows, pair by pair, node by node."""
     lam, mass = symmetric(alpha).quadrature(nodes=8)
     pairs = [(i, j) for i, j in itertools.product(range(len(X)), repeat=2) if selves or i != j]

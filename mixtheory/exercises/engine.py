@@ -106,8 +106,6 @@ Exercise(name="engine-apart", level="core", minutes=15, wants=Choice(
               "abcfh": "Is there a way to descend that does not notice a constant factor before the gradient?",
               "cfh": "What does the mean over replicas do to the gradient of one of them?"}))
 
-Exercise(name="engine-fused", level="core", minutes=5)
-
 
 # ---- many as one -------------------------------------------------------------------------------------------------
 
@@ -153,6 +151,9 @@ Exercise(name="engine-together", level="core", minutes=20, wants=Function(
         "the weights of an example and its partner are exchanged":
             lambda x, y, partner, lam, rate: _alone(x, y, partner, 1 - lam, rate),
         "all replicas get the numbers of the first": _all_as_first}))
+
+
+Exercise(name="engine-fused", level="core", minutes=5)
 
 
 # ---- a record that was touched -----------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ def _sensitive(problem: Any) -> str | None:
 
 
 Exercise(name="engine-sensitive", level="research", minutes=40, wants=Witness(
-    verify=_sensitive, asks="a dictionary with the coefficients of a loss, a rate and a start",
+    verify=_sensitive, asks="a dictionary with the keys loss, its coefficients, rate and start",
     scaffold='answer = {"loss": [...], "rate": ..., "start": ...}      # loss[k] belongs to w**k', mistakes={
         "a bowl": {"loss": [0, 0, 1.0], "rate": 0.3, "start": 1.0},
         "two valleys, small steps": {"loss": [0, 0, -0.5, 0, 0.25], "rate": 0.1, "start": 0.3},

@@ -156,7 +156,7 @@ def _order(models: Any) -> str | None:
 
 
 Exercise(name="headline-order", level="core", minutes=20, wants=Witness(
-    verify=_order, asks="a dictionary of two lists of pairs (confidence, accuracy)",
+    verify=_order, asks="a dictionary with the keys A and B, each a list of pairs (confidence, accuracy)",
     scaffold='answer = {"A": [(..., ...), ...], "B": [(..., ...), ...]}', mistakes={
         "one group each": {"A": [(0.8, 0.85)], "B": [(0.8, 0.95)]},
         "A is perfect": {"A": [(0.9, 0.9), (0.7, 0.7)], "B": [(0.9, 0.7), (0.7, 0.6)]},
@@ -225,7 +225,7 @@ def _invisible(world: Any) -> str | None:
 
 
 Exercise(name="headline-invisible", level="research", minutes=40, wants=Witness(
-    verify=_invisible, asks="a dictionary with two lists of means and a standard deviation",
+    verify=_invisible, asks="a dictionary with two lists of means, inside and outside, and a standard deviation, sd",
     scaffold='answer = {"inside": [...], "outside": [...], "sd": ...}', mistakes={
         "all are equally hard": {"inside": [1.0] * 5, "outside": [0.0] * 5, "sd": 0.1},
         "nothing is learnt": {"inside": [0.01, 5.01], "outside": [0, 5], "sd": 1.0},

@@ -182,6 +182,6 @@ Exercise(
         symbols=("epsilon",), truth=lambda epsilon: _extreme(epsilon, 1) - _extreme(epsilon, -1),
         points=({"epsilon": 0.04}, {"epsilon": 0.13}, {"epsilon": 0.29}, {"epsilon": 0.41}), mistakes={
             "the largest is handed in, not what lies between": lambda epsilon: _extreme(epsilon, 1),
-                "the largest is ln 2 at every mean": lambda epsilon: np.log(2) - _extreme(epsilon, -1)}))
+            "the largest is ln 2 at every mean": lambda epsilon: np.log(2) - _extreme(epsilon, -1)}))
 
 Exercise(name="labels-coincidence", level="research", minutes=60)

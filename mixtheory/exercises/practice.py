@@ -125,7 +125,7 @@ Exercise(name="practice-keep", level="core", minutes=15, wants=Number(
     truth=lambda: _alpha_for(0.9), mistakes={
         "the larger weight is 0.9 or more in one of ten": lambda: _alpha_for(0.1),
         "the larger weight is 0.95 or more": lambda: _alpha_for(0.9, 0.05),
-        "one of the two weights is below 0.1 only where it is that of the partner": lambda: _alpha_for(0.95)}))
+        "a lambda above one half is always taken to be enough": lambda: _alpha_for(0.8)}))
 
 
 # ---- groups ------------------------------------------------------------------------------------------------------
@@ -203,6 +203,8 @@ Exercise(name="practice-log", level="challenge", minutes=25, wants=Choice(
         "b": "One explanation does it. Does another one do it too, at this alpha?",
         "h": "That is the factor of the images alone."}))
 
+Exercise(name="practice-plan", level="challenge", minutes=25)
+
 
 # ---- a data set that says no -------------------------------------------------------------------------------------
 
@@ -226,7 +228,7 @@ def _errors(x: np.ndarray, y: np.ndarray, alpha: float) -> float:
 
 def _says_no(data: Any) -> str | None:
     """No errors without mixup and at a small alpha, a quarter or more at a large one."""
-    if not isinstance(data, tuple) or len(data) != 2:
+    if not isinstance(data, (tuple, list, np.ndarray)) or len(data) != 2:
         return "Hand in a pair: the inputs, and their labels."
     x, y = (np.asarray(v, dtype=float) for v in data)
     if x.ndim != 1 or x.shape != y.shape or not 2 <= len(x) <= 60:
@@ -246,5 +248,3 @@ Exercise(name="practice-no", level="research", minutes=45, wants=Witness(
         "two clusters": ([-1.0] * 10 + [1.0] * 10, [0] * 10 + [1] * 10),
         "four that alternate": ([-1.5, -0.5, 0.5, 1.5] * 5, [0, 1, 0, 1] * 5),
         "the inner class is as large as the outer": ([-1, 0, 0, 1] * 10, [0, 1, 1, 0] * 10)}))
-
-Exercise(name="practice-plan", level="challenge", minutes=25)

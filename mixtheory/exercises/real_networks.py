@@ -33,6 +33,7 @@ def _or_better(law: np.ndarray, k: int) -> float:
 Exercise(name="real_networks-luck", level="warm-up", minutes=10, wants=Number(
     truth=lambda: SETS * _least(SIGNS, _or_better), tolerance=1e-9, unit="marks", mistakes={
         "all marks are independent": lambda: _least(SIGNS * SETS, _or_better),
+        "the score may be one that cannot occur": lambda: SETS * (_least(SIGNS, _or_better) - 1) + 1,
         "the chance of exactly so many is asked for": lambda: SETS * _least(SIGNS, lambda law, k: float(law[k]))}))
 
 
@@ -124,46 +125,6 @@ Exercise(name="real_networks-leftover", level="core", minutes=15, wants=Number(
             lambda: abs(float((_scaled(_fitted()) - TRUE).mean()))}))
 
 
-# ---- the gap narrows, the attack gains ---------------------------------------------------------------------------
-
-FOUR = ("members_erm", "others_erm", "members_mixup", "others_mixup")
-
-
-def _attack(losses: Mapping[str, Any]) -> str | None:
-    """Gap and AUC from the losses, pair by pair."""
-    if not isinstance(losses, Mapping) or set(losses) != set(FOUR):
-        return f"Hand in a dictionary with the keys {', '.join(FOUR)}, each a list of losses."
-    values = {k: np.asarray(v, dtype=float) for k, v in losses.items()}
-    if any(v.ndim != 1 or not len(v) or not np.isfinite(v).all() or (v < 0).any() for v in values.values()):
-        return "Each must be a list of finite losses, none negative."
-    gap, auc = {}, {}
-    for arm in ("erm", "mixup"):
-        inside, outside = values[f"members_{arm}"], values[f"others_{arm}"]
-        gap[arm] = float(outside.mean() - inside.mean())
-        difference = outside[None, :] - inside[:, None]
-        auc[arm] = float((difference > 0).mean() + (difference == 0).mean() / 2)
-    if not 0 < gap["mixup"] <= gap["erm"] / 2:
-        return (f"The gap goes from {gap['erm']:.3g} to {gap['mixup']:.3g} nats; it should stay positive and fall to a "
-                "half or less.")
-    if auc["mixup"] < auc["erm"] + 0.2:
-        return f"The AUC goes from {auc['erm']:.3g} to {auc['mixup']:.3g}; it should rise by 0.2 or more."
-    if any(values[f"{who}_mixup"].mean() <= values[f"{who}_erm"].mean() for who in ("members", "others")):
-        return "With mixup both mean losses should be higher."
-    return None
-
-
-Exercise(name="real_networks-attack", level="challenge", minutes=20, wants=Witness(
-    verify=_attack, asks="a dictionary of four lists of losses",
-    scaffold='answer = {"members_erm": [...], "others_erm": [...], "members_mixup": [...], "others_mixup": [...]}',
-    mistakes={
-        "all differences are halved": {"members_erm": [0, 1], "others_erm": [1, 2], "members_mixup": [1, 1.5],
-                                       "others_mixup": [1.5, 2]},
-        "the gap changes its sign": {"members_erm": [0, 0], "others_erm": [0, 4], "members_mixup": [3, 0, 0],
-                                     "others_mixup": [0.5, 0.5, 0.5]},
-        "the losses fall": {"members_erm": [1, 1], "others_erm": [1, 5], "members_mixup": [0.1, 0.1],
-                            "others_mixup": [0.2, 0.2]}}))
-
-
 # ---- a last layer, fitted anew -----------------------------------------------------------------------------------
 
 def _refit(X: np.ndarray, y: np.ndarray, law: tuple[Any, Any] | None = None, itself: bool = True) -> np.ndarray:
@@ -196,6 +157,48 @@ Exercise(name="real_networks-refit", level="core", minutes=25, wants=Function(
         "each weight is always one half": lambda X, y: _refit(X, y, ([0.5], [1.0])),
         "no example meets itself": lambda X, y: _refit(X, y, itself=False)}))
 
+Exercise(name="real_networks-start", level="core", minutes=10)
+
+
+# ---- the gap narrows, the attack gains ---------------------------------------------------------------------------
+
+FOUR = ("members_erm", "others_erm", "members_mixup", "others_mixup")
+
+
+def _attack(losses: Mapping[str, Any]) -> str | None:
+    """Gap and AUC from the losses, pair by pair."""
+    if not isinstance(losses, Mapping) or set(losses) != set(FOUR):
+        return f"Hand in a dictionary with the keys {', '.join(FOUR)}, each a list of losses."
+    values = {k: np.asarray(v, dtype=float) for k, v in losses.items()}
+    if any(v.ndim != 1 or not len(v) or not np.isfinite(v).all() or (v < 0).any() for v in values.values()):
+        return "Each must be a list of finite losses, none negative."
+    gap, auc = {}, {}
+    for arm in ("erm", "mixup"):
+        inside, outside = values[f"members_{arm}"], values[f"others_{arm}"]
+        gap[arm] = float(outside.mean() - inside.mean())
+        difference = outside[None, :] - inside[:, None]
+        auc[arm] = float((difference > 0).mean() + (difference == 0).mean() / 2)
+    if not 0 < gap["mixup"] <= gap["erm"] / 2:
+        return (f"The gap goes from {gap['erm']:.3g} to {gap['mixup']:.3g} nats; it should stay positive and fall to a "
+                "half or less.")
+    if auc["mixup"] < auc["erm"] + 0.2:
+        return f"The AUC goes from {auc['erm']:.3g} to {auc['mixup']:.3g}; it should rise by 0.2 or more."
+    if any(values[f"{who}_mixup"].mean() <= values[f"{who}_erm"].mean() for who in ("members", "others")):
+        return "With mixup both mean losses should be higher."
+    return None
+
+
+Exercise(name="real_networks-attack", level="challenge", minutes=20, wants=Witness(
+    verify=_attack, asks=f"a dictionary of four lists of losses, {', '.join(FOUR)}",
+    scaffold='answer = {"members_erm": [...], "others_erm": [...], "members_mixup": [...], "others_mixup": [...]}',
+    mistakes={
+        "all differences are halved": {"members_erm": [0, 1], "others_erm": [1, 2], "members_mixup": [1, 1.5],
+                                       "others_mixup": [1.5, 2]},
+        "the gap changes its sign": {"members_erm": [0, 0], "others_erm": [0, 4], "members_mixup": [3, 0, 0],
+                                     "others_mixup": [0.5, 0.5, 0.5]},
+        "the losses fall": {"members_erm": [1, 1], "others_erm": [1, 5], "members_mixup": [0.1, 0.1],
+                            "others_mixup": [0.2, 0.2]}}))
+
 
 # ---- a last layer that is a bias ---------------------------------------------------------------------------------
 
@@ -217,9 +220,6 @@ Exercise(name="real_networks-bias", level="challenge", minutes=25, wants=Formula
         "labels are not smoothed": lambda eps, q: 1.0,
         "the loss is taken at smoothed labels on both sides": lambda eps, q: (1 - eps) * _bias_only(eps, q),
         "the curvature is taken at q": lambda eps, q: 1 - eps}))
-
-Exercise(name="real_networks-start", level="core", minutes=10)
-
 
 # ---- four corners ------------------------------------------------------------------------------------------------
 
