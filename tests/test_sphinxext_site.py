@@ -77,7 +77,7 @@ def test_the_icons_that_are_left_have_their_glyphs(folder):
 
 @pytest.mark.parametrize(("root", "led"), [("book/intro", True), ("index", False)])
 def test_a_page_leads_to_the_first_one(tmp_path, root, led):
-    app = SimpleNamespace(outdir=tmp_path, config=SimpleNamespace(root_doc=root, language="en", project="A & B"))
+    app = SimpleNamespace(outdir=tmp_path, config=SimpleNamespace(root_doc=root, language="en", html_title="A & B"))
     site.redirect(app)
     assert (tmp_path / "index.html").is_file() == led
     if led:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 from fontTools import subset
+
+logging.getLogger("fontTools.subset").setLevel(logging.WARNING)      # it tells each table
 
 LETTERS = ((0x41, 26, 0x1D434), (0x61, 26, 0x1D44E), (0x391, 25, 0x1D6E2), (0x3B1, 25, 0x1D6FC))
 ALWAYS = "√ℎ−ϵϑϕ𝜖𝜗𝜙𝜕ı𝚤"                     # drawn by MathML itself, or the italics of letters outside the ranges

@@ -84,7 +84,7 @@ def finish(folder: Path) -> None:
 
 def redirect(app: Sphinx) -> None:
     """Write the page that leads to the first one, where no page is called index; Jupyter Book keeps what is there."""
-    first, title = f"{app.config.root_doc}.html", html.escape(app.config.project)
+    first, title = f"{app.config.root_doc}.html", html.escape(app.config.html_title)
     if app.config.root_doc != "index":
         Path(app.outdir, "index.html").write_text(
             f'<!DOCTYPE html>\n<html lang="{app.config.language}"><head><meta charset="utf-8"><title>{title}</title>'
