@@ -115,6 +115,7 @@ Exercise(name="covariance-catch", level="challenge", minutes=20, wants=Number(
     truth=_catch, tolerance=0.05, unit="batches", mistakes={
         "one in a million is asked of one side and of one error only":
             lambda: _catch() * (quantiles(1)[1] / sum(quantiles(1))) ** 2,
+        "batches of both kinds are drawn and compared with each other": lambda: 2 * _catch(),
         "the difference of the factors is 1 - s": lambda: _catch() / 49}))
 
 
