@@ -65,8 +65,7 @@ Exercise(
         symbols=("alpha", "p"), truth=_classes,
         points=[{"alpha": a, "p": p} for a, p in ((0.4, 0.3), (1.0, 0.9), (2.6, 0.55), (1.4, 0.1))],
         mistakes={"the class of the partner does not matter": lambda alpha, p: (alpha + 1) / (2 * alpha + 1),
-                  "p is the probability of the other class":
-                      lambda alpha, p: (alpha + 1 + alpha * (1 - 2 * p)) / (2 * alpha + 1),
+                  "p is the probability of the other class": lambda alpha, p: _classes(alpha, 1 - p),
                   "a pair of one class keeps all, another pair loses all": lambda alpha, p: p}))
 
 

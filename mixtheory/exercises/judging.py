@@ -254,7 +254,7 @@ class Choice:
     @property
     def form(self) -> str:
         """What to hand in, in words."""
-        return f"the letters that apply, of {', '.join(self.options)}, such as \"{self.options[:2]}\""
+        return f"the letters that apply, of {', '.join(self.options)}, as one text in quotes"
 
     @property
     def scaffold(self) -> str:

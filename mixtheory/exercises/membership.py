@@ -120,7 +120,7 @@ Exercise(name="membership-three", level="core", minutes=15, wants=Formula(
     symbols=("alpha", "rho"), truth=_as_ridge,
     points=({"alpha": 0.3, "rho": 0.2}, {"alpha": 1.0, "rho": 1.3}, {"alpha": 4.2, "rho": 0.05}), mistakes={
         "two examples are mixed": lambda alpha, rho: rho * (2 * alpha + 1) / (alpha + 1),
-        "the penalty shrinks with the data": lambda alpha, rho: rho * (alpha + 1) / (3 * alpha + 1),
+        "the penalty shrinks with the data": lambda alpha, rho: rho**2 / _as_ridge(alpha, rho),
         "the weights are always one third": lambda alpha, rho: 3 * rho}))
 
 
