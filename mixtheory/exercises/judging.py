@@ -159,8 +159,16 @@ class Formula:
                          for words, wrong in self.mistakes.items()})
 
     def _value(self, answer: Any, point: Mapping[str, float]) -> float:
-        if callable(answer) and not isinstance(answer, sp.Basic):
-            return self._real(_call(answer, point), point)
+        try:
+            if callable(answer) and not isinstance(answer, sp.Basic):
+                return _as_float(_call(answer, point))
+            expression = self._read(answer)
+            return _as_float(expression.subs({s: point[s.name] for s in expression.free_symbols}))
+        except (TypeError, ValueError) as error:
+            raise _Refused(f"Your formula is no real number {_where(point)}.") from error
+
+    def _read(self, answer: Any) -> sp.Basic:
+        """The answer as a SymPy expression in the symbols."""
         try:
             expression = sp.sympify(answer, locals={s: sp.Symbol(s) for s in self.symbols})
             names = {s.name for s in expression.free_symbols}
@@ -170,14 +178,7 @@ class Formula:
             raise _Refused(f"This asks for {self.form}, and got {got}") from error
         if strange := sorted(names - set(self.symbols)):
             raise _Refused(f"The formula may use {', '.join(self.symbols)}; yours also has {', '.join(strange)}.")
-        return self._real(expression.subs({s: point[s.name] for s in expression.free_symbols}), point)
-
-    @staticmethod
-    def _real(value: Any, point: Mapping[str, float]) -> float:
-        try:
-            return _as_float(value)
-        except TypeError as error:
-            raise _Refused(f"Your formula is no real number {_where(point)}.") from error
+        return expression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +224,7 @@ class Function:
                 value = _as_array(value)
             except _Refused as refused:
                 return Verdict(False, str(refused))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return Verdict(False, f"It should return {self.returns}; yours returned {_kind(value)}.")
             if value.size == true.size == 1:
                 value = value.reshape(true.shape)
