@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from mixtheory.exercises.judging import Choice, Exercise, Formula, Witness
 from mixtheory.mixing import Beta, symmetric
 
-ROUNDING = 1e-9
+ROUNDING = 1e-9        # a reader's floats may miss a limit by this much
 
 
 def _auc(members: np.ndarray, strangers: np.ndarray) -> float:
