@@ -21,19 +21,22 @@ def _density(x: Any, mean: Any, variance: Any) -> Any:
     return np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(variance)
 
 
-# ---- told the largest --------------------------------------------------------------------------------------------
+# ---- told the order ----------------------------------------------------------------------------------------------
 
-def _told() -> float:
-    """Mean of the largest of three weights over a fine grid of the triangle."""
+def _in_order() -> np.ndarray:
+    """Means of the smallest, second and largest of three weights, over a fine grid of the triangle."""
     i, j = np.meshgrid(np.arange(400), np.arange(400))
     first, second = (i[i + j < 400] + 1 / 3) / 400, (j[i + j < 400] + 1 / 3) / 400
-    return float(np.maximum(np.maximum(first, second), 1 - first - second).mean())
+    return np.sort([first, second, 1 - first - second], axis=0).mean(axis=1)
 
 
 Exercise(name="calibration-told", level="warm-up", minutes=10, wants=Number(
-    truth=_told, mistakes={
-        "two classes are mixed": lambda: 0.75, "the model is told nothing about the shares": lambda: 1 / 3,
-        "the largest share is in the middle of its range": lambda: 2 / 3}))
+    truth=lambda: float(_in_order()[1]), mistakes={
+        "the class of the largest weight is asked for": lambda: float(_in_order()[2]),
+        "the class of the smallest weight is asked for": lambda: float(_in_order()[0]),
+        "only the largest is told, and the other two are alike": lambda: float(_in_order()[:2].mean()),
+        "the model is told nothing about the shares": lambda: 1 / 3,
+        "the second share is in the middle of its range": lambda: 1 / 4}))
 
 
 # ---- seven losses ------------------------------------------------------------------------------------------------

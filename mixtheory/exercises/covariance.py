@@ -65,8 +65,7 @@ Exercise(
         symbols=("alpha", "p"), truth=_classes,
         points=[{"alpha": a, "p": p} for a, p in ((0.4, 0.3), (1.0, 0.9), (2.6, 0.55), (1.4, 0.1))],
         mistakes={"the class of the partner does not matter": lambda alpha, p: (alpha + 1) / (2 * alpha + 1),
-                  "p is the probability of the other class":
-                      lambda alpha, p: (alpha + 1 + alpha * (1 - 2 * p)) / (2 * alpha + 1),
+                  "p is the probability of the other class": lambda alpha, p: _classes(alpha, 1 - p),
                   "a pair of one class keeps all, another pair loses all": lambda alpha, p: p}))
 
 
@@ -115,6 +114,7 @@ Exercise(name="covariance-catch", level="challenge", minutes=20, wants=Number(
     truth=_catch, tolerance=0.05, unit="batches", mistakes={
         "one in a million is asked of one side and of one error only":
             lambda: _catch() * (quantiles(1)[1] / sum(quantiles(1))) ** 2,
+        "batches of both kinds are drawn and compared with each other": lambda: 2 * _catch(),
         "the difference of the factors is 1 - s": lambda: _catch() / 49}))
 
 

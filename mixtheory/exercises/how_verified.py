@@ -116,7 +116,7 @@ Exercise(name="how_verified-closer", level="core", minutes=15, wants=Choice(
         "abcde": "A check is asked for no more than its resolution. How far is the wrong formula from the right one?",
         "c": "One more case is far enough. How far is far enough?",
         "bcd": "Compare the distance with the resolution once more, in units of the right value.",
-        "abc": "Where hardly anything is mixed, how much does the weight vary?",
+        "abc": "Where hardly anything is mixed, how much does S vary?",
         "ade": "These are the cases where the wrong formula is too near to be seen."}))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -114,7 +113,7 @@ class Number:
         """Right, or how it is wrong."""
         try:
             value = _as_float(answer)
-        except (TypeError, ValueError):
+        except TypeError:
             return Verdict(False, f"This asks for {self.form}, and got {_kind(answer)}.")
         return _compare([("", value)], [("", self.truth())], self.tolerance,
                         {words: [("", wrong())] for words, wrong in self.mistakes.items()})
@@ -128,7 +127,7 @@ class Formula:
         symbols: their names.
         truth: computes the value at one point from the definition; takes the symbols as keywords.
         points: where the formula is tried; several, not round.
-        tolerance: relative to the largest true value over the points, or to the value itself, whichever is larger.
+        tolerance: relative to each true value, or to a thousandth of the largest over the points if that is larger.
         mistakes: words -> a wrong formula as a function of the symbols.
     """
 
@@ -160,19 +159,26 @@ class Formula:
                          for words, wrong in self.mistakes.items()})
 
     def _value(self, answer: Any, point: Mapping[str, float]) -> float:
-        if callable(answer) and not isinstance(answer, sp.Basic):
-            return _as_float(_call(answer, point))
         try:
-            expression = sp.sympify(answer, locals={s: sp.Symbol(s) for s in self.symbols})
-            names = {s.name for s in expression.free_symbols}
-        except (sp.SympifyError, AttributeError, TypeError, SyntaxError) as error:
-            raise _Refused(f"This asks for {self.form}, and got {_kind(answer)}.") from error
-        if strange := sorted(names - set(self.symbols)):
-            raise _Refused(f"The formula may use {', '.join(self.symbols)}; yours also has {', '.join(strange)}.")
-        try:
+            if callable(answer) and not isinstance(answer, sp.Basic):
+                return _as_float(_call(answer, point))
+            expression = self._read(answer)
             return _as_float(expression.subs({s: point[s.name] for s in expression.free_symbols}))
         except (TypeError, ValueError) as error:
             raise _Refused(f"Your formula is no real number {_where(point)}.") from error
+
+    def _read(self, answer: Any) -> sp.Basic:
+        """The answer as a SymPy expression in the symbols."""
+        try:
+            expression = sp.sympify(answer, locals={s: sp.Symbol(s) for s in self.symbols})
+            names = {s.name for s in expression.free_symbols}
+        except Exception as error:      # SymPy runs the text: whatever it raises is told
+            got = "a text that SymPy cannot read; is there a * in each product?" if isinstance(answer, str) else (
+                f"{_kind(answer)}.")
+            raise _Refused(f"This asks for {self.form}, and got {got}") from error
+        if strange := sorted(names - set(self.symbols)):
+            raise _Refused(f"The formula may use {', '.join(self.symbols)}; yours also has {', '.join(strange)}.")
+        return expression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +190,7 @@ class Function:
         truth: computes the value of one case from the definition; takes the arguments as keywords.
         cases: draws the cases that are tried; gets a fresh `numpy.random.Generator`, so nobody can know them.
         returns: what, in words with the shape.
-        tolerance: relative to the largest entry of the true values.
+        tolerance: relative to each true entry, or to a thousandth of the largest over the cases if that is larger.
         mistakes: words -> a wrong function of the same arguments.
     """
 
@@ -215,11 +221,13 @@ class Function:
             true = np.asarray(self.truth(**case), dtype=float)
             try:
                 value = _call(answer, {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in case.items()})
-                value = np.asarray(value, dtype=float)
+                value = _as_array(value)
             except _Refused as refused:
                 return Verdict(False, str(refused))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return Verdict(False, f"It should return {self.returns}; yours returned {_kind(value)}.")
+            if value.size == true.size == 1:
+                value = value.reshape(true.shape)
             if value.shape != true.shape:
                 return Verdict(False, f"It should return {self.returns}, of shape {true.shape}; yours has "
                                       f"{value.shape}.")
@@ -247,7 +255,7 @@ class Choice:
     @property
     def form(self) -> str:
         """What to hand in, in words."""
-        return f"the letters that apply, of {', '.join(self.options)}, such as \"{self.options[:2]}\""
+        return f"the letters that apply, of {', '.join(self.options)}, as one text in quotes"
 
     @property
     def scaffold(self) -> str:
@@ -389,17 +397,22 @@ def _close(value: Any, true: Any, tolerance: float, size: float | None) -> bool:
 
 
 def _as_float(value: Any) -> float:
-    if isinstance(value, (str, bytes, bool)):
+    """A number, an array of one, or a SymPy expression without symbols; TypeError if it is no real number."""
+    if isinstance(value, (str, bytes, bool)) or (isinstance(value, sp.Basic) and not isinstance(value, sp.Expr)):
         raise TypeError(_kind(value))
-    if isinstance(value, sp.Basic):
-        value = complex(value.evalf(30))
-        if abs(value.imag) > 1e-12 * max(1.0, abs(value.real)):
-            raise ValueError("complex")
-        return value.real
-    array = np.asarray(value, dtype=float)
-    if array.size != 1:
+    try:
+        array = _as_array(complex(value.evalf(30)) if isinstance(value, sp.Expr) else value)
+        return float(array.reshape(()))
+    except (ValueError, OverflowError) as error:
+        raise TypeError(_kind(value)) from error
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """Real numbers; TypeError if they are none (imaginary parts of the size of rounding are dropped)."""
+    array = np.real_if_close(value, tol=1e4)        # of machine precision
+    if value is None or np.iscomplexobj(array):
         raise TypeError(_kind(value))
-    return float(array.reshape(()))
+    return np.asarray(array, dtype=float)
 
 
 def _call(function: Callable[..., Any], case: Mapping[str, Any]) -> Any:
@@ -423,7 +436,5 @@ def _spaced(where: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, float) and math.isnan(value):
-        return "NaN"
     name = type(value).__name__
     return {"str": "a text", "ellipsis": "no answer"}.get(name, f"an object of type {name}")

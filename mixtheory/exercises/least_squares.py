@@ -70,7 +70,7 @@ Exercise(name="least_squares-constant", level="warm-up", minutes=5, wants=Formul
     symbols=("c",), truth=_replaces, points=({"c": 0.1}, {"c": 0.3}, {"c": 0.62}, {"c": 0.95}), mistakes={
         "the ridge is weakened where it is strengthened": lambda c: 1 / _replaces(c),
         "all covariance is multiplied by c": lambda c: 1 / c,
-        "the law has the mean of S of the uniform law": lambda c: 1.5}))
+        "lambda is uniform instead of constant": lambda c: 1.5}))
 
 
 # ---- mixup switched off ------------------------------------------------------------------------------------------
@@ -215,8 +215,8 @@ Exercise(name="least_squares-partners", level="challenge", minutes=25, wants=Fun
 
 def _no_turn(data: tuple) -> str | None:
     """Least squares on the data, and on all mixed points of pairs within a group at alpha = 1: signs of the slope."""
-    if not isinstance(data, tuple) or len(data) != 3:
-        raise TypeError("it must be a tuple (x, y, group)")
+    if not isinstance(data, (tuple, list)) or len(data) != 3:
+        return "Hand in a tuple (x, y, group)."
     x, y = (np.asarray(part, dtype=float) for part in data[:2])
     group = np.asarray(data[2])
     if not (x.ndim == y.ndim == group.ndim == 1 and len(x) == len(y) == len(group) and 4 <= len(x) <= 60):

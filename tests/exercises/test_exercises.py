@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mixtheory.exercises import LEVELS, Choice, Formula, Function, Number, check, exercises, judging, notebook
@@ -99,7 +100,8 @@ def test_an_answer_that_is_nearly_right_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_nonsense_is_refused_and_never_raises(name: str) -> None:
-    for nonsense in ("hello", object(), float("nan"), [], lambda: 1 / 0):
+    for nonsense in ("hello", object(), float("nan"), [], judging.sp.true, {1: 2}, lambda: 1 / 0,
+                     lambda *a, **k: "hello", lambda *a, **k: None, lambda *a, **k: 1j):
         verdict = check(name, nonsense)
         assert not verdict
         assert verdict.message
@@ -110,3 +112,21 @@ def test_no_message_shows_the_answer(name: str) -> None:
     truth = exercises()[name].wants.truth()
     for tried in (truth * 1.07 + 0.011, truth / 2 - 0.3, -truth):
         assert f"{truth:.3g}" not in check(name, tried).message
+
+
+def other_forms(wants: Number | Formula | Function, answer: Any) -> list[Any]:
+    """The same number, formula or function as a reader may write it."""
+    sp = judging.sp
+    if isinstance(wants, Number):
+        return [np.array([answer], dtype=float), sp.Float(float(answer), 20), complex(answer)]
+    if callable(answer) and not isinstance(answer, sp.Basic):
+        return [lambda *a, **k: np.asarray(answer(*a, **k)).tolist(), lambda *a, **k: answer(*a, **k) + 0j]
+    symbols = {name: sp.Symbol(name) for name in wants.symbols}
+    plain = answer.subs({s: symbols[s.name] for s in answer.free_symbols})
+    return [str(answer), plain, sp.simplify(plain), sp.lambdify(list(symbols.values()), plain)]
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_right_answer_in_another_form_is_accepted(name: str) -> None:
+    for form in other_forms(exercises()[name].wants, solved(exercises()[name].chapter)[name]):
+        assert check(name, form), form
