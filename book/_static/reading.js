@@ -29,23 +29,22 @@ document.addEventListener("copy", event => {
 });
 
 const WIDE = "pre, .math, .mt-statement, .mt-eq, .mt-table, .mt-figure, .pst-scrollable-table-container, .proof > section";
-const SLICE = 8;                                            // milliseconds of measuring before others have their turn
+const SLICE = 8, PATIENCE = 6000;                           // milliseconds: of measuring at a time; before it begins
 const idle = window.requestIdleCallback ?? setTimeout;
 const folded = node => node.closest("details:not([open])"); // it would be laid out to be measured
 const scrolls = node => node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === "auto";
-let waiting = [];
+let waiting = [], timer;
 
 /** What scrolls can be reached with the tabulator, and nothing else can. */
 function reach(part) {
-    if (!waiting.length) idle(measure);
+    if (!waiting.length) timer = setTimeout(idle, PATIENCE, () => measure(SLICE));
     waiting.push(...part.querySelectorAll(WIDE));
-    document.documentElement.dataset.measuring = "";
 }
 
-/** A few at a time: most are far away, and the browser has not laid them out yet. */
-function measure() {
+/** Most of it is far away and not laid out yet: a few at a time, or all at once when somebody reaches for the keys. */
+function measure(limit) {
     const known = [], start = performance.now();
-    while (waiting.length && performance.now() - start < SLICE) {
+    while (waiting.length && performance.now() - start < limit) {
         const node = waiting.shift();
         if (!folded(node)) known.push([node, scrolls(node)]);
     }
@@ -54,8 +53,8 @@ function measure() {
         if (wide) node.tabIndex = 0;
         else node.removeAttribute("tabindex");
     }
-    if (waiting.length) idle(measure);
-    else delete document.documentElement.dataset.measuring;
+    clearTimeout(timer);
+    if (waiting.length) idle(() => measure(SLICE));
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -67,4 +66,5 @@ document.addEventListener("DOMContentLoaded", () => {
         reach(article);
     }).observe(article);
     document.addEventListener("toggle", event => reach(event.target), true);        // a fold was opened
+    document.addEventListener("keydown", () => measure(Infinity), true);
 });

@@ -82,15 +82,16 @@ def browse(executable: str | None = None) -> Iterator[Any]:
 
 
 def settle(page: Any) -> None:
-    """Wait until every font and picture is there, what scrolls is known and no colour is on its way to another."""
+    """Wait until everything is laid out and loaded, what scrolls is known and no colour is on its way to another."""
     page.evaluate("""async () => {
+        if (!document.getElementById("all-of-it")) document.head.insertAdjacentHTML("beforeend",
+            '<style id="all-of-it">* { content-visibility: visible !important; }</style>');
         const pictures = [...document.images].filter(image => image.checkVisibility());
         for (const image of pictures) image.loading = "eager";
         await Promise.allSettled(pictures.map(image => image.decode()));
         await document.fonts.ready;
         for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
-        while (document.documentElement.dataset.measuring !== undefined)
-            await new Promise(done => setTimeout(done, 10));
+        document.dispatchEvent(new KeyboardEvent("keydown", {key: "Tab"}));         // now what scrolls is measured
         await Promise.race([Promise.allSettled(document.getAnimations().map(each => each.finished)),
                             new Promise(done => setTimeout(done, 1000))]);
     }""")

@@ -195,7 +195,8 @@ def test_what_scrolls_is_reached_by_keyboard(page: Any, address: str) -> None:
     settle(page)
     assert page.locator(".mt-ledger").first.get_attribute("tabindex") == "0"
     page.goto(f"{address}/book/covariance.html")
-    settle(page)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.keyboard.press("Tab")
     reached, all_of_them = page.evaluate("""() => ['.math[tabindex="0"]', '.math'].map(
         which => [...document.querySelectorAll(which)].map(node => node.scrollWidth > node.clientWidth))""")
     assert all(reached)
