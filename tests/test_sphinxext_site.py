@@ -83,3 +83,17 @@ def test_a_page_leads_to_the_first_one(tmp_path, root, led):
     if led:
         assert '<title>A &amp; B</title><meta http-equiv="refresh" content="0; url=book/intro.html">' in (
             tmp_path / "index.html").read_text()
+
+
+def test_the_theme_measures_nothing_and_another_theme_is_told(tmp_path, monkeypatch):
+    warned = []
+    monkeypatch.setattr(site.LOGGER, "warning", lambda text, *words, **more: warned.append(text % words))
+    script = tmp_path / "theme.js"
+    script.write_text(f"for(e of document.querySelectorAll({site.MEASURED}))e.tabIndex=0")
+    for _ in range(2):
+        site.tame(script)
+        assert script.read_text() == 'for(e of document.querySelectorAll(":not(*)"))e.tabIndex=0'
+    assert warned == []
+    script.write_text("something else")
+    site.tame(script)
+    assert "theme.js" in warned[0]

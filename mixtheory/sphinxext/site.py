@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
 from mixtheory import __version__
 from mixtheory.sphinxext import styles
 
+LOGGER = logging.getLogger(__name__)
 UNUSED = ("sphinx_thebe", "sphinx.ext.mathjax")     # no live code; formulas are set in the build
 
 # Scripts, and what a page must contain to be given them; icons come from a font, not from a script.
@@ -20,6 +22,10 @@ WANTED_BY = {"design-tabs.js": r'class="sd-tab', "clipboard.min.js": r'class="hi
              "all.min.js": r"(?!)"}
 SCRIPT = re.compile(r'<script\b[^>]*\ssrc="[^"]*?(?P<name>[^/"?]+)(?:\?[^"]*)?"[^>]*></script>\n?')
 GRAPH_STYLE = re.compile(r'(?<=<div class="mt-graph">)<style>.*?</style>', re.DOTALL)
+
+# The theme measures all code and outputs as soon as it can, which lays out every page twice; reading.js does it later.
+THEME = "scripts/pydata-sphinx-theme.js"
+MEASURED = '"pre, .nboutput > .output_area, .cell_output > .output, .jp-RenderedHTMLCommon"'
 
 # The theme's markup -> what it should have been, and why.
 MENDED = (
@@ -76,10 +82,20 @@ def finish(folder: Path) -> None:
              if "_static" not in path.relative_to(folder).parts}
     mended = {path: mend(text) for path, text in pages.items()}
     sheet = styles.bundle(folder, mended)
+    tame(folder / "_static" / THEME)
     for path, text in mended.items():
         root = "../" * (len(path.relative_to(folder).parts) - 1)
         if (new := link(text, root, sheet)) != pages[path]:
             path.write_text(new, encoding="utf-8")
+
+
+def tame(script: Path) -> None:
+    """Let the theme measure nothing; a warning if it is not the theme that we know."""
+    text = script.read_text(encoding="utf-8") if script.is_file() else ""
+    if MEASURED in text:
+        script.write_text(text.replace(MEASURED, '":not(*)"'), encoding="utf-8")
+    elif '":not(*)"' not in text:
+        LOGGER.warning("%s: the theme no longer measures what it did", script.name, type="theme")
 
 
 def redirect(app: Sphinx) -> None:
