@@ -100,7 +100,7 @@ OVERFLOW = r"""() => {
             guilty.map(n => n.outerHTML.slice(0, 80)).join(' | ')];
 }"""
 
-# Every rule of axe once, and then those whose answer depends on colours or on width; `make audit` asks all in all views.
+# Every rule of axe once, then those whose answer depends on colours or width; `make audit` asks all in all views.
 WIDTH = ("scrollable-region-focusable", "target-size", "region", "aria-hidden-focus", "label-content-name-mismatch")
 RULES = {(DESKTOP["width"], "dark"): ("color-contrast", "link-in-text-block"), (DESKTOP["width"], "light"): (),
          (PHONE["width"], "light"): WIDTH}
