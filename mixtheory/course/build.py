@@ -112,7 +112,7 @@ def _executed(name: str, notebook: Any, tests: Mapping[str, str]) -> Any:
     """
     length = len(notebook.cells)
     for test in tests.values():
-        notebook.cells.append(nbformat.v4.new_code_cell(f"{RUN_TEST}\nprint(run_test({test!r}, globals()))"))
+        notebook.cells.append(nbformat.v4.new_code_cell(f"{RUN_TEST}\nprint(run_test({test!r}))"))
     with tempfile.TemporaryDirectory(prefix="mx-") as folder:
         path = Path(folder) / f"{name}.ipynb"
         nbformat.write(notebook, path)
