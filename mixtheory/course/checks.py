@@ -51,8 +51,9 @@ def word(answer: Any, name: str, words: Collection[str]) -> str:
         AssertionError: not one of the words.
     """
     answered(answer, name)
-    assert type(answer) in (str, np.str_) and answer in words, f"{name} must be one of {sorted(words)}"
-    return str(answer)
+    plain = str(answer) if type(answer) in (str, np.str_) else ""
+    assert plain in words, f"{name} must be one of {sorted(words)}"
+    return plain
 
 
 def expression(answer: Any, name: str, symbols: Sequence[str]) -> sp.Expr:

@@ -140,7 +140,7 @@ def _points(name: str, most: float, outcome: Outcome) -> tuple[float, list[tuple
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        return 0.0, [("suspicious", f"{name}: a test that must fail did not fail as it must; the testing was tampered with")]
+        return 0.0, [("suspicious", f"{name}: a test that must fail did not, or not so; tests were tampered with")]
     return score, [("note", f"{name}: {text[:160]}") for text in failed[:1]]
 
 
