@@ -6,7 +6,6 @@ container or as a user who can read nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any
@@ -16,6 +15,7 @@ __all__ = ["ESCAPES", "Grader", "escapes", "fence", "limit", "run_test", "stay"]
 ESCAPES: list[str] = []                 # what the fence has stopped
 SYSTEM = ("/dev", "/etc", "/lib", "/sys", "/usr", "/opt", "/System", "/Library", "/proc/self", "/proc/stat",
           "/proc/cpuinfo", "/proc/meminfo", "/proc/mounts", "/proc/sys")
+LIBRARIES = ("numpy", "scipy", "sympy", "otter", "mixtheory", "IPython", "itertools", "math", "unittest")
 HARMLESS = ("fc-list", "uname")         # libraries ask for these and do without
 LISTINGS = frozenset({"os.listdir", "os.scandir"})
 WRITES = frozenset({"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
@@ -98,7 +98,7 @@ def stay(*args: Any) -> None:
 
 
 def run_test(source: str) -> str:
-    """Run one of Otter's test files on the notebook's names; JSON with score, possible and messages of what failed."""
+    """Run one of Otter's test files on the notebook's names; a dict with score, possible and what failed, as text."""
     from IPython import get_ipython
     from otter.test_files import ExceptionTestFile
 
@@ -112,13 +112,25 @@ def run_test(source: str) -> str:
 
 
 def escapes() -> str:
-    """What the fence has stopped, as JSON."""
-    return _plain(ESCAPES)
+    """What the fence has stopped, and what of the libraries is now a function of the notebook; a list as text."""
+    return _plain([*ESCAPES, *(f"to change {name}" for name in patched())])
+
+
+def patched() -> list[str]:
+    """Names in libraries that now stand for functions of the notebook."""
+    found = set()
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in LIBRARIES:
+            places = [(name, vars(module)), *((f"{name}.{key}", vars(value)) for key, value in vars(module).items()
+                                              if isinstance(value, type) and value.__module__ == name)]
+            found |= {f"{place}.{key}" for place, names in places for key, value in list(names.items())
+                      if key != "__module__" and getattr(value, "__module__", None) == "__main__"}
+    return sorted(found)
 
 
 def _plain(value: Any) -> str:
-    """JSON, which the kernel will show as it is: what a notebook has told it about showing text is forgotten."""
+    """A literal that the kernel will show as it is: what a notebook has told it about showing text is forgotten."""
     from IPython import get_ipython
 
     get_ipython().init_display_formatter()
-    return json.dumps(value)
+    return repr(value)

@@ -115,7 +115,7 @@ class _Kernel:
         self.manager, self.client = manager, client
 
     def run(self, source: str, seconds: float, ask: str = "") -> Reply:
-        """Run source, then evaluate `ask`, an expression for JSON."""
+        """Run source, then evaluate `ask`, an expression whose value is a literal as text."""
         if seconds <= 0:
             return Reply("timeout", "no time was left")
         sent = self.client.execute(source, store_history=False, allow_stdin=False, stop_on_error=False,
@@ -154,7 +154,7 @@ def _value(result: dict[str, Any] | None) -> Reply:
         status = "timeout" if text.startswith("KeyboardInterrupt") else "error"
         return Reply(status, " ".join(text.split())[:200])
     try:
-        return Reply("ok", value=json.loads(ast.literal_eval(result["data"]["text/plain"])))
+        return Reply("ok", value=ast.literal_eval(ast.literal_eval(result["data"]["text/plain"])))
     except (KeyError, SyntaxError, TypeError, ValueError):
         return Reply("error", "gave no readable result")
 

@@ -156,17 +156,14 @@ NAME = "1_coin"
 SHADOW = """
 class Forged:
     def run_test(*_):
-        return '{"score": 2, "possible": 2, "failed": [], "tampered": false, "cases": 1}'
+        return "{'score': 2, 'possible': 2, 'failed': [], 'tampered': False, 'cases': 1}"
 _inside = Forged
 def __import__(*_, **__):
     return Forged
 """
 FORGE = """
-import json
 def full(text, printer, cycle):
-    if '"score"' in text:
-        text = json.dumps({**json.loads(text), "score": 2.0, "failed": []})
-    printer.text(repr(text))
+    printer.text(repr(text.replace("'score': 0.0", "'score': 2.0")))
 get_ipython().display_formatter.formatters["text/plain"].for_type(str, full)
 """
 BUSY = "while True:\n    pass"
@@ -213,6 +210,7 @@ def every_kind(out: Path) -> None:
     submit("calling", first="import socket\nsocket.create_connection(('127.0.0.1', 9))")
     submit("patching", first=PATCH, replace=("x + x", "x * x"))
     submit("breaking", first="import numpy as np\nnp.isclose = lambda *a: True")
+    submit("changing", first="from mixtheory.mixing import Beta\nBeta.expect = lambda *a, **k: 1.0")
     submit("shadowing", base=student, last=SHADOW)
     submit("forging", base=student, last=FORGE)
     submit("looking", first="from mixtheory.course.checks import close")
@@ -261,6 +259,7 @@ FULL = {"q1": 2, "q2": 3, "q3": None}
     ("calling", "suspicious", "", "tried socket."),
     ("patching", "suspicious", "q1 q2", "a test that must fail did not"),
     ("breaking", "suspicious", "q1 q2", "a test that must fail did not"),
+    ("changing", "suspicious", "", "tried to change mixtheory.mixing.Beta.expect"),
     ("shadowing", "ok", "q1 q2", "q1: AssertionError"),
     ("forging", "suspicious", "q1 q2", "uses display_formatter"),
     ("looking", "suspicious", "", "uses mixtheory.course"),
@@ -280,7 +279,7 @@ def test_the_grader_survives_and_is_fair(rows, student, status, lost, note):
 
 
 def test_every_file_has_a_row(rows):
-    assert len(rows) == 27
+    assert len(rows) == 28
     assert (rows["essay"].status, rows["essay"].set, rows["essay"].total) == ("unreadable", "", 0)
 
 
