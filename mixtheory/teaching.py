@@ -69,7 +69,7 @@ def problem_sets() -> page.Html:
         number = path.stem.partition("_")[0]
         words = f"<b>{html.escape(made.meta['title'])}</b><br>{html.escape(made.meta['kind'])}"
         rows.append((int(number), page.Html(words),
-                     f"{made.meta['minutes'] / 60:.0f} h", f"{made.meta['difficulty']} of 5",
+                     f"{made.meta['minutes']} min", f"{made.meta['difficulty']} of 5",
                      f"{points} ({by_hand} by hand)",
                      page.Html(f'<a href="handouts/{path.stem}.ipynb" download>notebook</a>')))
     return page.table(("set", "what", "time", "difficulty", "points", "download"), rows)

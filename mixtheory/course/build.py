@@ -5,6 +5,7 @@ Otter assigns each master; the solutions are then executed and tested: a wrong r
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import shutil
@@ -112,7 +113,7 @@ def _executed(name: str, notebook: Any, tests: Mapping[str, str]) -> Any:
     """
     length = len(notebook.cells)
     for test in tests.values():
-        notebook.cells.append(nbformat.v4.new_code_cell(f"{RUN_TEST}\nprint(run_test({test!r}, globals()))"))
+        notebook.cells.append(nbformat.v4.new_code_cell(f"{RUN_TEST}\nprint(run_test({test!r}))"))
     with tempfile.TemporaryDirectory(prefix="mx-") as folder:
         path = Path(folder) / f"{name}.ipynb"
         nbformat.write(notebook, path)
@@ -122,7 +123,7 @@ def _executed(name: str, notebook: Any, tests: Mapping[str, str]) -> Any:
             raise DomainError(f"{name}: a reference solution fails: {done.stderr[-2000:]}")
         notebook = nbformat.read(path, as_version=4)
     for question, cell in zip(tests, notebook.cells[length:], strict=True):
-        result = json.loads("".join(o.text for o in cell.outputs if o.get("name") == "stdout"))
+        result = ast.literal_eval("".join(o.text for o in cell.outputs if o.get("name") == "stdout"))
         if result["failed"] or result["score"] != result["possible"] or result["tampered"]:
             raise DomainError(f"{name}, {question}: the reference solution fails its tests: {result['failed']}")
     del notebook.cells[length:]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-__all__ = ["answered", "close", "expression", "number", "numbers", "raises", "same_function", "value"]
+__all__ = ["answered", "close", "expression", "number", "numbers", "value", "word"]
 
 
 def answered(answer: Any, name: str) -> None:
@@ -44,6 +44,18 @@ def numbers(answer: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     return result
 
 
+def word(answer: Any, name: str, words: Collection[str]) -> str:
+    """The answer as a text, one of some words; a class of the student's own that is equal to all of them is refused.
+
+    Raises:
+        AssertionError: not one of the words.
+    """
+    answered(answer, name)
+    plain = str(answer) if type(answer) in (str, np.str_) else ""
+    assert plain in words, f"{name} must be one of {sorted(words)}"
+    return plain
+
+
 def expression(answer: Any, name: str, symbols: Sequence[str]) -> sp.Expr:
     """The answer as a SymPy expression in (at most) the named symbols."""
     answered(answer, name)
@@ -63,18 +75,3 @@ def close(answer: Any, truth: Any, relative: float = 1e-6) -> bool:
     truth = np.asarray(truth, dtype=float)
     scale = max(float(np.max(np.abs(truth))), 1e-300)
     return bool(np.max(np.abs(np.asarray(answer, dtype=float) - truth)) <= relative * scale)
-
-
-def same_function(answer: Callable[..., Any], truth: Callable[..., Any], points: Sequence[Mapping[str, Any]],
-                  relative: float = 1e-6) -> bool:
-    """Whether two functions agree at all points (keyword arguments)."""
-    return all(close(answer(**point), truth(**point), relative) for point in points)
-
-
-def raises(call: Callable[[], Any]) -> bool:
-    """Whether a call ends in an exception."""
-    try:
-        call()
-    except Exception:
-        return True
-    return False

@@ -23,8 +23,10 @@ LARGEST = 20 * 2**20                    # bytes of a submission
 STATUSES = ("unreadable", "empty", "suspicious", "timed out", "crashed cells", "ok")        # the first that applies
 SUSPECTS = frozenset({"otter", "ctypes", "gc", "inspect", "builtins", "importlib", "subprocess", "socket", "signal",
                       "mixtheory.course"})          # modules that no answer needs
-NAMES = frozenset({"_getframe", "f_back", "f_globals", "__globals__", "__subclasses__", "addaudithook",
-                   "__builtins__", "system", "getoutput"})
+NAMES = frozenset({"_getframe", "f_back", "f_globals", "f_locals", "walk_stack", "__globals__", "__subclasses__",
+                   "__builtins__", "__import__", "modules", "course", "exec", "eval", "addaudithook", "settrace",
+                   "setprofile", "display_formatter", "ast_transformers", "system", "getoutput"})
+OTTER = re.compile(r"^(import otter|grader = otter\.Notebook\(.*\))[ \t]*$", re.MULTILINE)     # the sandbox has its own
 
 
 @dataclass
@@ -103,8 +105,8 @@ def grade_one(path: Path, grader: Autograder, student: str, limits: Limits) -> R
     known = set(grader.card["cells"])
     if not [c for c in handed_out(notebook) if c not in known]:
         return _blank(student, grader, "empty", "nothing was added to the notebook that was handed out")
-    cells = [(i, c.source) for i, c in enumerate(notebook.cells) if c.cell_type == "code" and c.source.strip()
-             and not c.source.startswith(("# Initialize Otter", "grader."))]
+    cells = [(i, OTTER.sub("", c.source)) for i, c in enumerate(notebook.cells)
+             if c.cell_type == "code" and c.source.strip()]
     outcome = run([source for _, source in cells], grader.tests, limits)
     row = _blank(student, grader, "ok")
     found = _suspicions(notebook, [source for _, source in cells], grader, outcome)
@@ -138,7 +140,7 @@ def _points(name: str, most: float, outcome: Outcome) -> tuple[float, list[tuple
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        return 0.0, [("suspicious", f"{name}: a test that must fail passed; the testing was tampered with")]
+        return 0.0, [("suspicious", f"{name}: a test that must fail did not, or not so; tests were tampered with")]
     return score, [("note", f"{name}: {text[:160]}") for text in failed[:1]]
 
 
@@ -151,7 +153,7 @@ def _notebook(path: Path) -> Any:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"larger than {LARGEST // 2**20} MiB")
     try:
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
         for cell in notebook.cells:
             if not isinstance(cell.source, str) or cell.cell_type not in ("code", "markdown", "raw"):
                 raise ValueError("a cell is broken")
@@ -190,15 +192,20 @@ def _suspects(source: str) -> set[str]:
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {a.name for a in node.names if a.name in SUSPECTS or a.name.partition(".")[0] in SUSPECTS}
+            found |= set().union(*(_packages(a.name) for a in node.names)) & SUSPECTS
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = {node.module, node.module.partition(".")[0], *(f"{node.module}.{a.name}" for a in node.names)}
-            found |= names & SUSPECTS
+            found |= set().union(*(_packages(f"{node.module}.{a.name}") for a in node.names)) & SUSPECTS
         elif isinstance(node, ast.Name) and node.id in NAMES:
             found.add(node.id)
         elif isinstance(node, ast.Attribute) and node.attr in NAMES:
             found.add(node.attr)
     return found
+
+
+def _packages(module: str) -> set[str]:
+    """A dotted name and everything that it is in."""
+    parts = module.split(".")
+    return {".".join(parts[:k]) for k in range(1, len(parts) + 1)}
 
 
 # ---- the table ----

@@ -6,7 +6,6 @@ container or as a user who can read nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any
@@ -16,6 +15,7 @@ __all__ = ["ESCAPES", "Grader", "escapes", "fence", "limit", "run_test", "stay"]
 ESCAPES: list[str] = []                 # what the fence has stopped
 SYSTEM = ("/dev", "/etc", "/lib", "/sys", "/usr", "/opt", "/System", "/Library", "/proc/self", "/proc/stat",
           "/proc/cpuinfo", "/proc/meminfo", "/proc/mounts", "/proc/sys")
+LIBRARIES = ("numpy", "scipy", "sympy", "otter", "mixtheory", "IPython", "itertools", "math", "unittest")
 HARMLESS = ("fc-list", "uname")         # libraries ask for these and do without
 LISTINGS = frozenset({"os.listdir", "os.scandir"})
 WRITES = frozenset({"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
@@ -34,10 +34,14 @@ points = 1
 @test_case(points=1, hidden=True)
 def test_canary(env):
     import numpy as np
-    assert not np.isclose(1.0, 2.0) and np.allclose([1.0], [1.0])
-    assert float("0.5") < abs(-0.75) and max([1, 2]) == 2, "sums"
+    from mixtheory.course import checks
+    assert not np.isclose(1.0, 2.0) and not np.allclose([1.0, 2.0], [1.0, 3.0]) and np.allclose([1.0], [1.0])
+    assert not np.array_equal([1.0, 2.0], [1.0, 3.0]) and np.max(np.abs([1.0, -3.0])) == 3.0
+    assert not checks.close([1.0, 2.0], [1.0, 3.0]) and checks.close(1.0, 1.0) and checks.number(2, "two") == 2.0
+    assert float("0.5") < abs(-0.75) and max([1, 2]) == 2 and sum([1, 2]) == 3
     raise AssertionError("a test that must fail")
 '''
+FAILS = "AssertionError: a test that must fail"
 
 
 def limit(memory: int, file: int) -> None:
@@ -93,20 +97,40 @@ def stay(*args: Any) -> None:
     raise RuntimeError("a notebook must not end its own kernel")
 
 
-def run_test(source: str, space: dict[str, Any]) -> str:
-    """Run one of Otter's test files on a namespace; JSON with score, possible and messages of what failed."""
+def run_test(source: str) -> str:
+    """Run one of Otter's test files on the notebook's names; a dict with score, possible and what failed, as text."""
+    from IPython import get_ipython
     from otter.test_files import ExceptionTestFile
 
-    canary = ExceptionTestFile.from_string(CANARY)
-    canary.run(dict(space))
-    test = ExceptionTestFile.from_string(source)
-    test.run(dict(space))
+    test, canary = ExceptionTestFile.from_string(source), ExceptionTestFile.from_string(CANARY)
+    for file in (test, canary):
+        file.run(dict(get_ipython().user_ns))
     failed = [r.message.strip().splitlines()[-1] for r in test.test_case_results if not r.passed]
-    score = 0.0 if canary.score else float(test.score)
-    return json.dumps({"score": score, "possible": float(test.possible), "failed": failed,
-                       "tampered": bool(canary.score), "cases": len(test.test_case_results)})
+    tampered = bool(canary.score) or not canary.test_case_results[0].message.endswith(FAILS)
+    return _plain({"score": 0.0 if tampered else float(test.score), "possible": float(test.possible), "failed": failed,
+                   "tampered": tampered, "cases": len(test.test_case_results)})
 
 
 def escapes() -> str:
-    """What the fence has stopped, as JSON."""
-    return json.dumps(ESCAPES)
+    """What the fence has stopped, and what of the libraries is now a function of the notebook; a list as text."""
+    return _plain([*ESCAPES, *(f"to change {name}" for name in patched())])
+
+
+def patched() -> list[str]:
+    """Names in libraries that now stand for functions of the notebook."""
+    found = set()
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in LIBRARIES:
+            places = [(name, vars(module)), *((f"{name}.{key}", vars(value)) for key, value in vars(module).items()
+                                              if isinstance(value, type) and value.__module__ == name)]
+            found |= {f"{place}.{key}" for place, names in places for key, value in list(names.items())
+                      if key != "__module__" and getattr(value, "__module__", None) == "__main__"}
+    return sorted(found)
+
+
+def _plain(value: Any) -> str:
+    """A literal that the kernel will show as it is: what a notebook has told it about showing text is forgotten."""
+    from IPython import get_ipython
+
+    get_ipython().init_display_formatter()
+    return repr(value)

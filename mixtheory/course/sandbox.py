@@ -36,7 +36,7 @@ _inside.limit({memory}, {file})
 _inside.fence({folder!r})
 del _inside, _inside_test
 """
-CALL = "__import__('mixtheory.course.inside', fromlist=['inside'])."
+AGAIN = "import mixtheory.course.inside as _inside"         # whatever the notebook has made of that name, or of others
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ def _run(cells: Sequence[str], tests: Mapping[str, str], limits: Limits) -> Outc
                     break
             while waiting and not lost and time.monotonic() < end:
                 name = waiting.pop(0)
-                ask = f"{CALL}run_test({tests[name]!r}, globals())"
-                reply = outcome.tests[name] = kernel.run("", min(limits.cell, end - time.monotonic()), ask)
+                ask = f"_inside.run_test({tests[name]!r})"
+                reply = outcome.tests[name] = kernel.run(AGAIN, min(limits.cell, end - time.monotonic()), ask)
                 lost = reply.status == "dead"
             if not lost:
-                outcome.escapes += kernel.run("", limits.cell, f"{CALL}escapes()").value or []
+                outcome.escapes += kernel.run(AGAIN, limits.cell, "_inside.escapes()").value or []
         if not lost or not waiting or time.monotonic() >= end:
             return outcome
 
@@ -115,7 +115,7 @@ class _Kernel:
         self.manager, self.client = manager, client
 
     def run(self, source: str, seconds: float, ask: str = "") -> Reply:
-        """Run source, then evaluate `ask`, an expression for JSON."""
+        """Run source, then evaluate `ask`, an expression whose value is a literal as text."""
         if seconds <= 0:
             return Reply("timeout", "no time was left")
         sent = self.client.execute(source, store_history=False, allow_stdin=False, stop_on_error=False,
@@ -154,9 +154,9 @@ def _value(result: dict[str, Any] | None) -> Reply:
         status = "timeout" if text.startswith("KeyboardInterrupt") else "error"
         return Reply(status, " ".join(text.split())[:200])
     try:
-        return Reply("ok", value=json.loads(ast.literal_eval(result["data"]["text/plain"])))
+        return Reply("ok", value=ast.literal_eval(ast.literal_eval(result["data"]["text/plain"])))
     except (KeyError, SyntaxError, TypeError, ValueError):
-        return Reply("error", "the test gave no readable result")
+        return Reply("error", "gave no readable result")
 
 
 @contextlib.contextmanager

@@ -153,6 +153,19 @@ def test_value(double):
 ```
 """ + MANUAL.replace("q2", "q3") + RUBRIC.replace("q2", "q3")
 NAME = "1_coin"
+SHADOW = """
+class Forged:
+    def run_test(*_):
+        return "{'score': 2, 'possible': 2, 'failed': [], 'tampered': False, 'cases': 1}"
+_inside = Forged
+def __import__(*_, **__):
+    return Forged
+"""
+FORGE = """
+def full(text, printer, cycle):
+    printer.text(repr(text.replace("'score': 0.0", "'score': 2.0")))
+get_ipython().display_formatter.formatters["text/plain"].for_type(str, full)
+"""
 BUSY = "while True:\n    pass"
 PATCH = "from otter.test_files import TestFile as T\nT.passed_all = True\nT.score = property(lambda t: t.possible)"
 
@@ -196,6 +209,23 @@ def every_kind(out: Path) -> None:
     submit("reading", first=f"open({str(out / 'autograder' / f'{NAME}.zip')!r}, 'rb')")
     submit("calling", first="import socket\nsocket.create_connection(('127.0.0.1', 9))")
     submit("patching", first=PATCH, replace=("x + x", "x * x"))
+    submit("breaking", first="import numpy as np\nnp.isclose = lambda *a: True")
+    submit("changing", first="from mixtheory.mixing import Beta\nBeta.expect = lambda *a, **k: 1.0")
+    submit("shadowing", base=student, last=SHADOW)
+    submit("forging", base=student, last=FORGE)
+    submit("looking", first="from mixtheory.course.checks import close")
+    unusual = copy.deepcopy(student)
+    for cell in unusual.cells:                      # imports in the first cell, answers below the cells that check
+        if cell.source.startswith("# Initialize Otter"):
+            cell.source = "%matplotlib inline\n" + cell.source + "\nimport numpy as np"
+        if cell.source.startswith('grader.check("q1")'):
+            cell.source += "\nweight = np.float64(2)"
+        if cell.source.startswith('grader.check("q2")'):
+            cell.source = "double = lambda x: np.add(x, x)\n" + cell.source
+    submit("unusual", base=unusual)
+    essay = copy.deepcopy(student)
+    essay.cells.insert(2, nbformat.v4.new_markdown_cell("The derivation, and no code."))
+    submit("essayist", base=essay)
     tampered = copy.deepcopy(solved)
     tampered.metadata["otter"]["tests"]["q1"] = "raise RuntimeError('never run')"
     submit("tampering", base=tampered)
@@ -227,7 +257,14 @@ FULL = {"q1": 2, "q2": 3, "q3": None}
     ("flooding", "timed out", "", "after 6 s"),
     ("reading", "suspicious", "", "tried open"),
     ("calling", "suspicious", "", "tried socket."),
-    ("patching", "suspicious", "q1 q2", "a test that must fail passed"),
+    ("patching", "suspicious", "q1 q2", "a test that must fail did not"),
+    ("breaking", "suspicious", "q1 q2", "a test that must fail did not"),
+    ("changing", "suspicious", "", "tried to change mixtheory.mixing.Beta.expect"),
+    ("shadowing", "ok", "q1 q2", "q1: AssertionError"),
+    ("forging", "suspicious", "q1 q2", "uses display_formatter"),
+    ("looking", "suspicious", "", "uses mixtheory.course"),
+    ("unusual", "ok", "", None),
+    ("essayist", "ok", "q1 q2", "q1: AssertionError"),
     ("tampering", "suspicious", "", "not those handed out"),
     ("pdf", "unreadable", "q1 q2", "not a notebook"),
     ("nothing", "unreadable", "q1 q2", "not a notebook"),
@@ -242,7 +279,7 @@ def test_the_grader_survives_and_is_fair(rows, student, status, lost, note):
 
 
 def test_every_file_has_a_row(rows):
-    assert len(rows) == 21
+    assert len(rows) == 28
     assert (rows["essay"].status, rows["essay"].set, rows["essay"].total) == ("unreadable", "", 0)
 
 

@@ -12,7 +12,8 @@ from mixtheory.course.draws import grid
 
 def draw(rng: np.random.Generator) -> dict[str, Any]:
     """Rational shapes as text, the rest as short decimals; `hidden_*` serves the hidden tests alone."""
-    a, b = rng.choice(np.arange(3, 46), size=2, replace=False)
+    least = int(rng.integers(3, 31))
+    a, b = rng.permutation([least, least + int(rng.integers(5, 16))])           # so far from symmetric that it shows
     d = rng.choice(np.arange(1, 10), size=3, replace=False)
     low, high = grid(rng, 0.025, 0.295, 0.01), grid(rng, 0.55, 0.95, 0.05)      # never add up to 1: then S is constant
     pi = rng.choice(np.arange(2, 9), size=3, replace=False)
@@ -28,4 +29,5 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
         "hidden_t": sorted(round(float(t), 3) for t in np.exp(rng.uniform(-2, 2.5, 5))),
         "hidden_kappa": [round(float(k), 3) for k in rng.uniform(1.5, 9, 4)],
         "hidden_r": [round(float(r), 3) for r in rng.uniform(0.05, 0.95, 4)],
+        "hidden_seed": int(rng.integers(2**31)),
     }

@@ -69,6 +69,7 @@ def _claim(name: str, rng: np.random.Generator) -> dict[str, Any]:
     ends = [float(Beta(alpha, alpha).expect(lambda p: mean(p, share) * 1.0, kinks=kinks)) for alpha in (low, high)]
     least, width = min(ends), max(ends) - min(ends)
     place = choose(rng, rng.uniform(-0.25, -0.1), rng.uniform(0.3, 0.7), rng.uniform(1.1, 1.25))
+    place = 1 - place if least + place * width <= 0 else place          # no sentence about "a share of -0.01 or more"
     return {"name": name, "low": low, "high": high, "share": share, "value": round(least + place * width, 4),
             "direction": direction}
 
