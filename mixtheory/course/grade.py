@@ -24,8 +24,9 @@ STATUSES = ("unreadable", "empty", "suspicious", "timed out", "crashed cells", "
 SUSPECTS = frozenset({"otter", "ctypes", "gc", "inspect", "builtins", "importlib", "subprocess", "socket", "signal",
                       "mixtheory.course"})          # modules that no answer needs
 NAMES = frozenset({"_getframe", "f_back", "f_globals", "f_locals", "walk_stack", "__globals__", "__subclasses__",
-                   "__builtins__", "__import__", "modules", "course", "exec", "eval", "addaudithook", "settrace",
-                   "setprofile", "display_formatter", "ast_transformers", "system", "getoutput"})
+                   "__builtins__", "__import__", "addaudithook", "settrace", "setprofile", "display_formatter",
+                   "ast_transformers", "system", "getoutput", "sys.modules", "mixtheory.course"})
+FUNCTIONS = frozenset({"exec", "eval"})         # as names; a network has a method eval
 OTTER = re.compile(r"^(import otter|grader = otter\.Notebook\(.*\))[ \t]*$", re.MULTILINE)     # the sandbox has its own
 
 
@@ -195,10 +196,10 @@ def _suspects(source: str) -> set[str]:
             found |= set().union(*(_packages(a.name) for a in node.names)) & SUSPECTS
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= set().union(*(_packages(f"{node.module}.{a.name}") for a in node.names)) & SUSPECTS
-        elif isinstance(node, ast.Name) and node.id in NAMES:
+        elif isinstance(node, ast.Name) and node.id in NAMES | FUNCTIONS:
             found.add(node.id)
-        elif isinstance(node, ast.Attribute) and node.attr in NAMES:
-            found.add(node.attr)
+        elif isinstance(node, ast.Attribute):
+            found |= {node.attr, ast.unparse(node)} & NAMES
     return found
 
 

@@ -222,7 +222,7 @@ def every_kind(out: Path) -> None:
             cell.source += "\nweight = np.float64(2)"
         if cell.source.startswith('grader.check("q2")'):
             cell.source = "double = lambda x: np.add(x, x)\n" + cell.source
-    submit("unusual", base=unusual)
+    submit("unusual", base=unusual, last="class Net:\n    def eval(self):\n        return self\nNet().eval()")
     essay = copy.deepcopy(student)
     essay.cells.insert(2, nbformat.v4.new_markdown_cell("The derivation, and no code."))
     submit("essayist", base=essay)
