@@ -72,13 +72,14 @@ FIT = r"""() => {
 
 @dataclass
 class Chapter:
-    """One page of the book: its document's name, the caption of its part, its article and its headings."""
+    """One page of the book: its document's name, the caption of its part, its article, headings and styles."""
 
     name: str
     part: str
     article: str
     title: str
     sections: list[tuple[str, str]] = field(default_factory=list)
+    styles: list[str] = field(default_factory=list)
 
 
 def _plain(markup: str) -> str:
@@ -112,7 +113,10 @@ def _chapter(name: str, part: str, site: Path, known: set[str]) -> Chapter:
     article = NAMES.sub(lambda found: _renamed(found, name, known), article)
     article = re.sub(r"url\(#", f"url(#{name}--", article)
     title = re.search(r"<h1\b[^>]*>(.*?)</h1>", article, re.DOTALL)[1]
-    return Chapter(name, part, article, _plain(title), [(ident, _plain(text)) for ident, text in H2.findall(article)])
+    styles = [re.sub(r'href="(?:\.\./)*_static', 'href="/_static', sheet) for sheet in
+              HEAD.findall(page.partition("</head>")[0])]
+    return Chapter(name, part, article, _plain(title), [(ident, _plain(text)) for ident, text in H2.findall(article)],
+                   styles)
 
 
 def _renamed(found: re.Match[str], name: str, known: set[str]) -> str:
@@ -132,8 +136,7 @@ def _renamed(found: re.Match[str], name: str, known: set[str]) -> str:
 def assemble(root: Path, site: Path, toc: Path) -> str:
     """One document: title page, table of contents, all pages."""
     book = chapters(toc, site)
-    first = (site / f"{book[0].name}.html").read_text(encoding="utf-8")
-    styles = "\n".join(re.sub(r'href="(?:\.\./)*_static', 'href="/_static', sheet) for sheet in HEAD.findall(first))
+    styles = "\n".join(dict.fromkeys(style for c in book for style in c.styles))
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     pages = "\n".join(f'<section class="mt-page" id="{c.name}">{c.article}</section>' for c in book)
     return (f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'

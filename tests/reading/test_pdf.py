@@ -64,6 +64,14 @@ def test_title_contents_and_what_is_left_out(site: Path) -> None:
         assert gone not in text
 
 
+def test_the_styles_of_every_page_come_along_once(site: Path) -> None:
+    page = site / "book" / "two.html"
+    page.write_text(page.read_text().replace("</head>", "<style>.mt-graph rect { fill: none }</style></head>"))
+    head = document(site).partition("</head>")[0]
+    assert head.count(".mt-graph rect") == 1
+    assert head.count('href="/_static/book.css"') == 1
+
+
 def test_a_page_that_was_not_built_is_named(site: Path) -> None:
     (site / "book" / "two.html").unlink()
     with pytest.raises(DomainError, match=r"it has no book/two.html"):
