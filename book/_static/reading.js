@@ -1,4 +1,4 @@
-// What a reader does with a page: copy a formula as TeX, scroll what is wider than the page from the keyboard.
+// What a reader does with a page: copy a formula as TeX, scroll what is wider than the page from the keyboard, follow a link.
 "use strict";
 
 /** The selection as it should be pasted: whole formulas, each as its TeX. */
@@ -67,4 +67,25 @@ document.addEventListener("DOMContentLoaded", () => {
     }).observe(article);
     document.addEventListener("toggle", event => reach(event.target), true);        // a fold was opened
     document.addEventListener("keydown", () => measure(Infinity), true);
+});
+
+const ARRIVAL = 1000;                                       // milliseconds
+
+/** The place that a link leads to stays in view while what is around it is laid out, until somebody moves. */
+function arrive() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const start = performance.now(), moved = new AbortController(), {signal} = moved;
+    for (const kind of ["wheel", "touchstart", "pointerdown", "keydown"])
+        addEventListener(kind, () => moved.abort(), {signal, passive: true});
+    const hold = () => {
+        if (!target || signal.aborted || performance.now() - start > ARRIVAL) return moved.abort();
+        target.scrollIntoView({behavior: "instant"});
+        requestAnimationFrame(hold);
+    };
+    hold();
+}
+
+addEventListener("hashchange", arrive);
+addEventListener("DOMContentLoaded", () => {                // whoever comes back is where they were
+    if (location.hash && performance.getEntriesByType("navigation")[0]?.type === "navigate") arrive();
 });

@@ -203,6 +203,17 @@ def test_what_scrolls_is_reached_by_keyboard(page: Any, address: str) -> None:
     assert len(reached) < len(all_of_them) / 4
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_link_leads_to_its_place(page: Any, address: str, viewport: dict[str, int]) -> None:
+    page.set_viewport_size(viewport)
+    page.goto(f"{address}/book/notation.html")
+    for fragment in ("covariance.fluctuation_limit", "exercises", "covariance.mean", "ex-covariance-heavier"):
+        page.goto(f"{address}/book/covariance.html#{fragment}")         # the first loads the page, the others do not
+        page.wait_for_timeout(1500)
+        top = page.evaluate("id => document.getElementById(id).getBoundingClientRect().top", fragment)
+        assert 0 <= top < 200, fragment
+
+
 BAD = r"""<html data-theme="light"><body><main><article><p>Raw \(x\) and <img src="nowhere.png"></p>
 <p class="math">\(y\)</p><p><span class="math" data-tex="$z$"><math><merror>z</merror></math></span></p>
 <p><button></button></p>
