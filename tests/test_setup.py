@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import mixtheory
@@ -97,6 +99,17 @@ def test_this_environment_follows_the_pins():
         installed = metadata.version(wanted.name).split("+")[0]
         pinned = exact[canonicalize_name(wanted.name)]
         assert installed == pinned, f"{wanted.name} is {installed}, not {pinned}: run `make env`"
+
+
+def test_every_pin_admits_the_oldest_python_that_is_promised():
+    oldest = re.search(r">=(3\.\d+)", PROJECT["requires-python"])[1] + ".0"
+    refusing = {}
+    for name in pins():
+        with contextlib.suppress(metadata.PackageNotFoundError):                # not for this platform
+            wanted = metadata.metadata(name).get("Requires-Python") or ""
+            if not SpecifierSet(wanted).contains(oldest):
+                refusing[name] = wanted
+    assert not refusing
 
 
 def test_extensions_of_the_book_are_dependencies():
