@@ -90,8 +90,8 @@ def finish(folder: Path) -> None:
 
 
 def tame(script: Path) -> None:
-    """Let the theme measure nothing; a warning if it is not the theme that we know."""
-    text = script.read_text(encoding="utf-8") if script.is_file() else ""
+    """Let the theme measure nothing, if the site has this theme; a warning if it is not as we know it."""
+    text = script.read_text(encoding="utf-8") if script.is_file() else '":not(*)"'
     if MEASURED in text:
         script.write_text(text.replace(MEASURED, '":not(*)"'), encoding="utf-8")
     elif '":not(*)"' not in text:
