@@ -91,11 +91,12 @@ class Explorable:
                 f'<div class="mt-explorable-controls" hidden>{"".join(map(self._control, self.controls))}</div>'
                 f'<p class="mt-explorable-at">Shown: <span data-at>{html.escape(at)}</span></p>'
                 f'<dl class="mt-explorable-readouts" aria-live="polite">{readouts}</dl>'
-                f"<figcaption>{tex_to_html(self.caption)} "
-                f'<span class="mt-explorable-claims">Illustrates {" ".join(map(link, self.claims))}</span></figcaption>'
                 "<noscript><p>With JavaScript this figure moves.</p></noscript>"
                 f'<script type="application/json">{_json(data)}</script>'
-                f'<script type="module">{PLAYER.read_text(encoding="utf-8")}</script></figure>')
+                f'<script type="module">{PLAYER.read_text(encoding="utf-8")}</script>'
+                f"<figcaption>{tex_to_html(self.caption)} "
+                f'<span class="mt-explorable-claims">Illustrates {" ".join(map(link, self.claims))}</span></figcaption>'
+                "</figure>")
 
     def states(self) -> dict[tuple[int, ...], State]:
         """Everything that can be seen, by the indices of the controls' values."""
@@ -135,8 +136,8 @@ class Explorable:
                     f'data-control="{c.name}" aria-valuetext="{text}" autocomplete="off"></label>'
                     f'<span data-value="{c.name}" aria-hidden="true">{text}</span></div>')
         buttons = "".join(
-            f'<label><input type="radio" name="explorable-{self.name}-{c.name}" value="{i}" data-control="{c.name}" '
-            f'autocomplete="off"{" checked" if i == c.start else ""}><span>{html.escape(t)}</span></label>'
+            f'<label><input type="radio" name="explorable-{self.name}-{c.name}" value="{i}" data-control="{c.name}"'
+            f'{" checked" if i == c.start else ""}><span>{html.escape(t)}</span></label>'
             for i, t in enumerate(c.texts))
         return f'<fieldset class="mt-explorable-choice"><legend>{label}</legend><div>{buttons}</div></fieldset>'
 

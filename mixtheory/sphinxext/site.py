@@ -58,7 +58,7 @@ MENDED = (
     (r'id="search-input"(.*id="search-input")', r'id="search-input-above"\1'),
     # the browser knows the size of a picture before it is there
     (r'(<img src="[^"]*") (class="logo__image)', r'\1 width="320" height="200" \2'),
-    (r'<i class="((?:theme-switch )?fa-)', r'<i aria-hidden="true" class="\1'),
+    (r'<i class="((?:theme-switch )?fa-[^>]*>)(?<!aria-hidden="true">)', r'<i aria-hidden="true" class="\1'),
 )
 
 
