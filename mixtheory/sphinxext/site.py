@@ -31,8 +31,8 @@ MEASURED = '"pre, .nboutput > .output_area, .cell_output > .output, .jp-Rendered
 MENDED = (
     # loaded by the one style sheet, or not at all
     (r'<link rel="preload" as="(?:font|script)"[^>]*>\s*', ""),
-    # asks for a script that is not there yet, for a version switch that this book does not have
-    (r"<script>DOCUMENTATION_OPTIONS\.pagename = [^<]*</script>\s*", ""),
+    # ask for a script that is not there yet, for a version switch and a folded index that this book does not have
+    (r"<script[^>]*>\s*DOCUMENTATION_OPTIONS\.\w+ = [^<]*</script>\s*", ""),
     # the colours are right before the scripts are there
     (r'localStorage\.getItem\("theme"\) \|\| "auto"',
      'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")'),
