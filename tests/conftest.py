@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ settings.register_profile("explore", deadline=None, max_examples=500, print_blob
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def missing(reason: str) -> None:
@@ -49,7 +47,9 @@ def site() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium or Chrome, for playwright's `executable_path`; $CHROMIUM names another."""
-    found = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *BROWSERS))), None)
+    from mixtheory.reading import pdf
+
+    found = pdf.chromium()
     if found is None:
         missing("there is no Chromium: install it, or name one in $CHROMIUM")
     return str(found)

@@ -28,7 +28,7 @@ from mixtheory.domain import DomainError
 from mixtheory.reading.colophon import edition
 from mixtheory.reading.previews import element
 
-__all__ = ["Chapter", "assemble", "chapters", "main", "print_book"]
+__all__ = ["FLAGS", "Chapter", "assemble", "chapters", "chromium", "main", "print_book"]
 
 ORIGIN = "http://book.invalid/"                 # asked of nobody: all its requests are answered from the folder
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -162,12 +162,16 @@ def _table_of_contents(book: list[Chapter]) -> str:
     return f'<nav class="mt-contents" aria-label="Contents"><h1>Contents</h1><ol>{"".join(lines)}</ol></nav>'
 
 
+def chromium() -> str | None:
+    """Path of Chromium or Chrome: the one that $CHROMIUM names, else one that is installed, if there is one."""
+    return next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *BROWSERS))), None)
+
+
 def print_book(document: str, site: Path, target: Path) -> list[str]:
     """Print the document; returns what is wrong with it: requests that found nothing, things wider than the paper."""
     from playwright.sync_api import sync_playwright
 
-    browser_path = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *BROWSERS))), None)
-    if browser_path is None:
+    if (browser_path := chromium()) is None:
         raise DomainError("there is no Chromium: install it, or name one in $CHROMIUM")
     problems: list[str] = []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +13,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from mixtheory.reading.pdf import FLAGS, chromium
+
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def pages(toc: Path = ROOT / "_toc.yml") -> list[str]:
     """The documents of the table of contents in order, root first."""
     return re.findall(r"^\s*(?:- )?(?:root|file):\s*(\S+)", toc.read_text(encoding="utf-8"), re.MULTILINE)
-
-
-def chromium() -> str | None:
-    """Path of an installed Chromium or Chrome, if there is one."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next(filter(None, map(shutil.which, names)), None)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

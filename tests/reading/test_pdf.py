@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,7 @@ def test_a_page_that_was_not_built_is_named(site: Path) -> None:
 
 @pytest.fixture
 def printed(site: Path, tmp_path: Path) -> Any:
-    if not any(map(shutil.which, pdf.BROWSERS)):
+    if pdf.chromium() is None:
         pytest.skip("there is no Chromium on this machine")
 
     def make(more: str = "") -> list[str]:

@@ -29,5 +29,6 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
         "hidden_t": sorted(round(float(t), 3) for t in np.exp(rng.uniform(-2, 2.5, 5))),
         "hidden_kappa": [round(float(k), 3) for k in rng.uniform(1.5, 9, 4)],
         "hidden_r": [round(float(r), 3) for r in rng.uniform(0.05, 0.95, 4)],
+        "t_from": 0.2, "t_to": 20,                      # of the formula to be checked; the same in every course
         "hidden_seed": int(rng.integers(2**31)),
     }

@@ -25,6 +25,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
         "miss_tex": rf"{g}\cdot10^{{-{m}}}",
         "lazy": [grid(rng, 0.0, 0.2, 0.05), grid(rng, 0.3, 0.5, 0.05), grid(rng, 0.6, 0.8, 0.05)],
         "fine": [grid(rng, 0.002, 0.01, 0.0005), grid(rng, 0.011, 0.02, 0.0005), grid(rng, 0.021, 0.04, 0.001)],
+        "off": 4,           # per cent by which every wrong sampler is off, at least; the same in every course
         "hidden_seed": int(rng.integers(2**31)),
         "hidden_p": [round(float(v), 3) for v in rng.uniform(0.05, 0.6, 3)],
         "hidden_x": [[round(float(v), 2) for v in rng.normal(size=n)] for n in (3, 4, 7)],
